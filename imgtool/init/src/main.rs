@@ -1,0 +1,3 @@
+//! The guest's PID 1.
+
+fn main() {}

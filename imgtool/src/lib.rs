@@ -1,0 +1,17 @@
+//! From an application to a bootable x86_64 disk image: offline, without root, the same bytes
+//! everywhere.
+//!
+//! Data flows one way: spec → inputs → disk plan → bytes and digests → pack and manifest.
+
+pub mod bios;
+pub mod boot;
+pub mod disk;
+pub mod error;
+pub mod input;
+pub mod inspect;
+pub mod lock;
+pub mod qemu;
+pub mod spec;
+pub mod tree;
+
+pub use error::Class;

@@ -1,0 +1,3 @@
+//! The `imgtool` program.
+
+fn main() {}

@@ -1,0 +1,209 @@
+//! Where a regular file's bytes come from. Content is referenced, never copied into the tree.
+
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A regular file's bytes: data segments in ascending order, holes between and around them.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    /// Size of the file in bytes, holes included.
+    pub size: u64,
+    /// Ascending, not overlapping, none empty, each starting at a multiple of
+    /// [`CHUNK`](super::CHUNK), each but one that ends the file ending at one.
+    pub segments: Vec<Segment>,
+}
+
+/// A run of bytes of a file.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// Where in the file it starts.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// What holds its bytes.
+    pub source: Source,
+    /// Where in `source` it starts.
+    pub at: u64,
+}
+
+/// Something that holds bytes and can be read at any offset from any thread.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// In memory: small things only.
+    Memory(Arc<[u8]>),
+    /// A file of the host, opened when it is read and checked against what was scanned.
+    Path(Arc<HostFile>),
+    /// An open file: an archive, or an unnamed temporary file.
+    Open {
+        /// The file.
+        file: Arc<File>,
+        /// What messages call it.
+        name: Arc<str>,
+    },
+}
+
+/// A regular file of the host as the scan saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Device number of the file system it is on.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time: seconds and nanoseconds.
+    pub mtime: (i64, i64),
+    /// Inode change time: seconds and nanoseconds.
+    pub ctime: (i64, i64),
+}
+
+/// Why content could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    /// The file is not what the scan saw.
+    #[error("{path}: changed while the image was built; build again once nothing writes to it")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Reading failed.
+    #[error("{name}: can't be read")]
+    Io {
+        /// The file.
+        name: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+impl HostFile {
+    /// What `metadata` says of the file at `path`.
+    pub fn new(path: PathBuf, metadata: &std::fs::Metadata) -> HostFile {
+        HostFile {
+            path,
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            ctime: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Opens it, and refuses a file that is not the scanned one any more.
+    pub fn open(&self) -> Result<File, ContentError> {
+        // O_NONBLOCK: should a pipe have taken the file's place, opening it must not hang.
+        let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(&self.path)
+            .map_err(|source| self.io(source))?;
+        self.check(&file)?;
+        Ok(file)
+    }
+
+    /// Refuses a file that is not the scanned one any more. Called before a read and after it.
+    pub fn check(&self, file: &File) -> Result<(), ContentError> {
+        let metadata = file.metadata().map_err(|source| self.io(source))?;
+        if HostFile::new(self.path.clone(), &metadata) == *self {
+            Ok(())
+        } else {
+            Err(ContentError::Changed {
+                path: self.path.clone(),
+            })
+        }
+    }
+
+    fn io(&self, source: std::io::Error) -> ContentError {
+        if source.kind() == std::io::ErrorKind::NotFound {
+            return ContentError::Changed {
+                path: self.path.clone(),
+            };
+        }
+        ContentError::Io {
+            name: self.path.display().to_string(),
+            source,
+        }
+    }
+}
+
+impl Source {
+    /// Fills `buf` from offset `at`. Fewer bytes than that is an error.
+    pub fn read_exact_at(&self, at: u64, buf: &mut [u8]) -> Result<(), ContentError> {
+        match self {
+            Source::Memory(bytes) => {
+                let start = usize::try_from(at).ok();
+                let part = start
+                    .and_then(|s| bytes.get(s..s.checked_add(buf.len())?))
+                    .ok_or_else(|| short("memory"))?;
+                buf.copy_from_slice(part);
+                Ok(())
+            }
+            Source::Path(host) => {
+                let file = host.open()?;
+                match file.read_exact_at(buf, at) {
+                    Ok(()) => host.check(&file),
+                    Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+                        Err(ContentError::Changed {
+                            path: host.path.clone(),
+                        })
+                    }
+                    Err(e) => Err(host.io(e)),
+                }
+            }
+            Source::Open { file, name } => {
+                file.read_exact_at(buf, at)
+                    .map_err(|source| ContentError::Io {
+                        name: name.to_string(),
+                        source,
+                    })
+            }
+        }
+    }
+}
+
+fn short(name: &str) -> ContentError {
+    ContentError::Io {
+        name: name.to_string(),
+        source: std::io::ErrorKind::UnexpectedEof.into(),
+    }
+}
+
+impl Content {
+    /// Content held in memory, without holes.
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Content {
+        let bytes = bytes.into();
+        let size = bytes.len() as u64;
+        let segments = if size == 0 {
+            Vec::new()
+        } else {
+            vec![Segment {
+                offset: 0,
+                len: size,
+                source: Source::Memory(bytes),
+                at: 0,
+            }]
+        };
+        Content { size, segments }
+    }
+
+    /// Reads the whole file, if it is at most `limit` bytes; `None` if it is larger.
+    pub fn read_all(&self, limit: u64) -> Result<Option<Vec<u8>>, ContentError> {
+        if self.size > limit {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; self.size as usize];
+        for segment in &self.segments {
+            let start = segment.offset as usize;
+            let end = start + segment.len as usize;
+            segment
+                .source
+                .read_exact_at(segment.at, &mut bytes[start..end])?;
+        }
+        Ok(Some(bytes))
+    }
+}
