@@ -11,7 +11,12 @@ pub mod input;
 pub mod inspect;
 pub mod lock;
 pub mod qemu;
+pub mod pack;
+pub mod pass;
 pub mod spec;
 pub mod tree;
 
 pub use error::Class;
+
+#[cfg(test)]
+mod test_support;

@@ -1,0 +1,97 @@
+//! Writing a pack: frames in order, then the seek table.
+
+use super::{PackError, SEEKABLE_MAGIC, SKIPPABLE_MAGIC};
+use crate::pass::BLOCK_LEN;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use zstd::bulk::Compressor;
+
+/// What a finished pack is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackSummary {
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+    /// Its size in bytes.
+    pub len: u64,
+}
+
+/// Appends frames to a pack.
+pub struct PackWriter<'a> {
+    out: BufWriter<&'a File>,
+    path: PathBuf,
+    level: i32,
+    hash: Sha256,
+    len: u64,
+    /// Length of each frame.
+    frames: Vec<u32>,
+}
+
+/// A compressor for [`frame`].
+pub fn compressor(level: i32) -> Result<Compressor<'static>, PackError> {
+    let mut compressor = Compressor::new(level).map_err(PackError::Compress)?;
+    compressor.include_checksum(true).map_err(PackError::Compress)?;
+    compressor.include_contentsize(true).map_err(PackError::Compress)?;
+    Ok(compressor)
+}
+
+/// One block as a zstd frame.
+pub fn frame(compressor: &mut Compressor<'_>, block: &[u8]) -> Result<Vec<u8>, PackError> {
+    compressor.compress(block).map_err(PackError::Compress)
+}
+
+impl<'a> PackWriter<'a> {
+    /// Writes to `file`, which messages call `path`, what was compressed at `level`.
+    pub fn new(file: &'a File, path: PathBuf, level: i32) -> PackWriter<'a> {
+        let out = BufWriter::with_capacity(1 << 20, file);
+        PackWriter { out, path, level, hash: Sha256::new(), len: 0, frames: Vec::new() }
+    }
+
+    /// The level that frames are to be compressed at.
+    pub fn level(&self) -> i32 {
+        self.level
+    }
+
+    /// Appends the frame of one block; says where it starts and how long it is.
+    pub fn append(&mut self, frame: &[u8]) -> Result<(u64, u32), PackError> {
+        let offset = self.len;
+        let too_long = || io::Error::other("a frame of 4 GiB");
+        let len = u32::try_from(frame.len()).map_err(|_| self.failed(too_long()))?;
+        self.write(frame)?;
+        self.frames.push(len);
+        Ok((offset, len))
+    }
+
+    /// Writes the seek table. A pack of more frames than it can name (2^32 bytes of it) has none.
+    pub fn finish(mut self) -> Result<PackSummary, PackError> {
+        let entries = self.frames.len() as u64;
+        if let Ok(size) = u32::try_from(entries * 8 + 9) {
+            let mut table = Vec::with_capacity(size as usize + 8);
+            table.extend_from_slice(&SKIPPABLE_MAGIC.to_le_bytes());
+            table.extend_from_slice(&size.to_le_bytes());
+            for len in &self.frames {
+                table.extend_from_slice(&len.to_le_bytes());
+                table.extend_from_slice(&(BLOCK_LEN as u32).to_le_bytes());
+            }
+            table.extend_from_slice(&(entries as u32).to_le_bytes());
+            // Seek_Table_Descriptor: no checksums in the table, the frames have their own.
+            table.push(0);
+            table.extend_from_slice(&SEEKABLE_MAGIC.to_le_bytes());
+            self.write(&table)?;
+        }
+        self.out.flush().map_err(|e| self.failed(e))?;
+        Ok(PackSummary { sha256: self.hash.finalize().into(), len: self.len })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+        self.out.write_all(bytes).map_err(|e| self.failed(e))?;
+        self.hash.update(bytes);
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn failed(&self, source: io::Error) -> PackError {
+        PackError::Write { path: self.path.clone(), source }
+    }
+}
