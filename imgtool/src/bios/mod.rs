@@ -120,7 +120,9 @@ impl BiosError {
 /// The boot code that loads these targets.
 pub fn boot_code(t: &BootTargets<'_>) -> Result<BootCode, BiosError> {
     if t.cmdline.len() > CMDLINE_MAX {
-        return Err(BiosError::CmdlineTooLong { len: t.cmdline.len() });
+        return Err(BiosError::CmdlineTooLong {
+            len: t.cmdline.len(),
+        });
     }
     if let Some(at) = t.cmdline.iter().position(|&b| b == 0) {
         return Err(BiosError::CmdlineNul { at });
@@ -171,7 +173,11 @@ impl Place {
             return Err(BiosError::OutOfReach { what, lba });
         }
         // Both fit: `lba` is less than `LBA_END`, `len` at most `FILE_MAX`.
-        Ok(Place { what, lba: lba as u32, len: len as u32 })
+        Ok(Place {
+            what,
+            lba: lba as u32,
+            len: len as u32,
+        })
     }
 
     /// The first sector behind it.
