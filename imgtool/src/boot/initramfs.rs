@@ -1,0 +1,135 @@
+//! The initramfs: two cpio archives of the "newc" format (Linux's
+//! Documentation/driver-api/early-userspace/buffer-format.rst), uncompressed: the kernel is
+//! spared the work, and the pack compresses it anyway.
+//!
+//! The first holds PID 1 and the modules, the second the guest's configuration, so that a changed
+//! application changes only the end.
+
+use imgtool_init::config::{self, GuestConfig};
+use imgtool_init::modules::{self, Module, ModuleIndex};
+
+use super::error::BootError;
+use super::modules::LoadedModule;
+
+/// Archives are padded to a multiple of this.
+const BLOCK: usize = 512;
+const S_IFCHR: u32 = 0o020_000;
+const S_IFDIR: u32 = 0o040_000;
+const S_IFREG: u32 = 0o100_000;
+/// Where modules are.
+const MODULES: &str = "modules";
+/// Mount points and directories of files. Parents come before what is in them.
+const DIRECTORIES: &[&str] = &["dev", "proc", "run", "sys", "root", "imgtool", MODULES];
+
+/// What an initramfs is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct InitramfsSpec<'a> {
+    /// PID 1, a static executable.
+    pub init: &'a [u8],
+    /// What PID 1 is to do.
+    pub guest: &'a GuestConfig,
+    /// Modules, dependencies first.
+    pub modules: &'a [LoadedModule],
+}
+
+/// Makes an initramfs: `/init`, `/imgtool/modules.json`, `/modules/*.ko` and `/dev/console`, then
+/// `/imgtool/guest.json`. Times are 0, everything is root's.
+pub fn initramfs(spec: InitramfsSpec<'_>) -> Result<Vec<u8>, BootError> {
+    let path_of = |m: &LoadedModule| format!("{MODULES}/{}.ko", m.name);
+    let index = ModuleIndex {
+        modules: spec
+            .modules
+            .iter()
+            .map(|m| Module {
+                name: m.name.clone(),
+                path: format!("/{}", path_of(m)),
+                depends: m.depends.clone(),
+                aliases: m.aliases.clone(),
+                always: m.always,
+            })
+            .collect(),
+    };
+    let mut cpio = Cpio::default();
+    for name in DIRECTORIES {
+        cpio.entry(name, S_IFDIR | 0o755, (0, 0), &[])?;
+    }
+    // The kernel opens it for PID 1's stdin, stdout and stderr before anything is mounted.
+    cpio.entry("dev/console", S_IFCHR | 0o600, (5, 1), &[])?;
+    cpio.entry("init", S_IFREG | 0o755, (0, 0), spec.init)?;
+    cpio.file(modules::PATH, &json(&index)?)?;
+    for module in spec.modules {
+        cpio.file(&path_of(module), &module.bytes)?;
+    }
+    cpio.end()?;
+    cpio.file(config::PATH, &json(spec.guest)?)?;
+    cpio.end()?;
+    Ok(cpio.bytes)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, BootError> {
+    serde_json::to_vec(value).map_err(|e| BootError::Initramfs(e.to_string()))
+}
+
+#[derive(Default)]
+struct Cpio {
+    bytes: Vec<u8>,
+    ino: u32,
+}
+
+impl Cpio {
+    fn file(&mut self, path: &str, content: &[u8]) -> Result<(), BootError> {
+        let name = path.trim_start_matches('/');
+        self.entry(name, S_IFREG | 0o644, (0, 0), content)
+    }
+
+    fn entry(
+        &mut self,
+        name: &str,
+        mode: u32,
+        (major, minor): (u32, u32),
+        content: &[u8],
+    ) -> Result<(), BootError> {
+        self.ino += 1;
+        let links = if mode & S_IFDIR != 0 { 2 } else { 1 };
+        self.record(name, [self.ino, mode, links, major, minor], content)
+    }
+
+    /// Ends an archive and fills the block.
+    fn end(&mut self) -> Result<(), BootError> {
+        self.record("TRAILER!!!", [0, 0, 1, 0, 0], &[])?;
+        self.pad(BLOCK);
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        name: &str,
+        [ino, mode, links, major, minor]: [u32; 5],
+        content: &[u8],
+    ) -> Result<(), BootError> {
+        let size = u32::try_from(content.len())
+            .map_err(|_| BootError::Initramfs(format!("{name}: larger than 4 GiB")))?;
+        let name_size = u32::try_from(name.len() + 1)
+            .map_err(|_| BootError::Initramfs("a name longer than 4 GiB".into()))?;
+        self.bytes.extend_from_slice(b"070701");
+        // ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor,
+        // namesize, check
+        for field in [
+            ino, mode, 0, 0, links, 0, size, 0, 0, major, minor, name_size, 0,
+        ] {
+            self.bytes
+                .extend_from_slice(format!("{field:08X}").as_bytes());
+        }
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.push(0);
+        self.pad(4);
+        self.bytes.extend_from_slice(content);
+        self.pad(4);
+        Ok(())
+    }
+
+    fn pad(&mut self, to: usize) {
+        self.bytes
+            .resize(self.bytes.len().next_multiple_of(to), 0);
+    }
+}
