@@ -1,0 +1,228 @@
+//! `imgtool run`
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use imgtool::Class;
+use imgtool::qemu::{
+    Accel, Disk, Exit, Firmware, Forward, Options, Outcome, QemuError, Report, boot, parse_size,
+    parse_timeout,
+};
+use serde_json::json;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// Boot an image in QEMU
+///
+/// The guest's console is on stdout, and what is typed goes to the guest. Ctrl-C ends it. The
+/// image is not changed: what the guest writes goes to an overlay, which is forgotten unless
+/// --overlay names one.
+///
+/// Exit code 0: the console showed --expect's text; without --expect, the application ended with
+/// status 0, or the guest powered off. 1: it did not, or PID 1 or the kernel gave up, or time was
+/// up. 2: the image is wrong. 3: something is missing here, such as QEMU.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// The raw disk image
+    image: PathBuf,
+    /// What starts the machine [default: uefi if the image has an EFI system partition, else bios]
+    #[arg(long, value_enum)]
+    firmware: Option<Firmware>,
+    /// How the disk is attached
+    #[arg(long, value_enum, default_value_t = Disk::Virtio)]
+    disk: Disk,
+    /// Forward a TCP port of 127.0.0.1 into the guest; HOST 0 takes a free one. May be repeated
+    #[arg(long = "port", value_name = "HOST:GUEST")]
+    ports: Vec<Forward>,
+    /// Keep the guest from reaching anything outside
+    #[arg(long)]
+    offline: bool,
+    /// Succeed as soon as the console shows TEXT
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    expect: Option<String>,
+    /// Once TEXT was seen, press the power button and wait for the guest to power off
+    #[arg(long, requires = "expect")]
+    power_off: bool,
+    /// Give up after this time: 90, 90s or 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    timeout: Option<Duration>,
+    /// The guest's memory
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "1G")]
+    memory: u64,
+    /// The guest's processors
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=255), default_value_t = 1)]
+    cpus: u16,
+    /// A disk larger than the image
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    disk_size: Option<u64>,
+    /// Keep what the guest writes here (qcow2), and start from it the next time
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
+    /// What executes the guest
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    accel: Accel,
+    /// Write the result as JSON to stdout, and the console to stderr
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why `imgtool run` does not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// The machine could not be started or watched.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
+    /// The guest did not do what it should.
+    #[error("{0}")]
+    Guest(String),
+    /// Signals can't be caught, or the result can't be written.
+    #[error("{what}")]
+    Io {
+        /// What could not be done.
+        what: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// Whose fault it is.
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            RunError::Qemu(error) => error.class(),
+            RunError::Guest(_) | RunError::Io { .. } => Class::Failed,
+        }
+    }
+
+    /// What a person can do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            RunError::Qemu(error) => error.hint(),
+            RunError::Guest(_) | RunError::Io { .. } => None,
+        }
+    }
+}
+
+impl Run {
+    /// Boots, and says how it went.
+    pub(crate) fn run(&self) -> Result<(), RunError> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupted)).map_err(|source| {
+                RunError::Io {
+                    what: "signals can't be caught",
+                    source,
+                }
+            })?;
+        }
+        let mut console: Box<dyn Write> = if self.json {
+            Box::new(io::stderr())
+        } else {
+            Box::new(io::stdout())
+        };
+        let mut started = |firmware: Firmware, accel: Accel, forwards: &[Forward]| {
+            let (firmware, accel) = (name(firmware), name(accel));
+            eprintln!("booting by {firmware} on {accel}, disk {}", name(self.disk));
+            for Forward { host, guest } in forwards {
+                eprintln!("port 127.0.0.1:{host} leads to the guest's {guest}");
+            }
+        };
+        let report = boot(&self.options(), &mut console, &mut started, &interrupted)?;
+        let result = judge(self.expect.as_deref(), &report);
+        if self.json {
+            let json = self.json(&report, result.is_ok());
+            writeln!(io::stdout(), "{json}").map_err(|source| RunError::Io {
+                what: "the result can't be written",
+                source,
+            })?;
+        }
+        result.map_err(RunError::Guest)
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            image: self.image.clone(),
+            firmware: self.firmware,
+            disk: self.disk,
+            accel: self.accel,
+            forwards: self.ports.clone(),
+            offline: self.offline,
+            memory: self.memory,
+            cpus: self.cpus,
+            disk_size: self.disk_size,
+            overlay: self.overlay.clone(),
+            expect: self.expect.clone(),
+            power_off: self.power_off,
+            timeout: self.timeout,
+        }
+    }
+
+    fn json(&self, report: &Report, success: bool) -> serde_json::Value {
+        let (outcome, detail) = match &report.outcome {
+            Outcome::Expected => ("expected", json!(null)),
+            Outcome::Exited(exit) => ("exited", json!(exit)),
+            Outcome::PoweredOff => ("powered-off", json!(null)),
+            Outcome::Reset => ("reset", json!(null)),
+            Outcome::Failed(reason) => ("failed", json!(reason)),
+            Outcome::Panicked(line) => ("panicked", json!(line)),
+            Outcome::TimedOut => ("timed-out", json!(null)),
+            Outcome::Interrupted => ("interrupted", json!(null)),
+        };
+        json!({
+            "success": success,
+            "outcome": outcome,
+            "detail": detail,
+            "seconds": report.elapsed.as_secs_f64(),
+            "expected_after_seconds": report.expected_after.map(|d| d.as_secs_f64()),
+            "firmware": report.firmware,
+            "disk": self.disk,
+            "accel": report.accel,
+            "ports": report.forwards,
+            "console_end": report.last_lines,
+        })
+    }
+}
+
+/// Whether it is a success, and if not, what to say.
+fn judge(expect: Option<&str>, report: &Report) -> Result<(), String> {
+    let what = match (&report.outcome, expect) {
+        (Outcome::Expected, _)
+        | (Outcome::Exited(Exit::Status(0)), None)
+        | (Outcome::PoweredOff, None) => return Ok(()),
+        (Outcome::Exited(Exit::Status(n)), None) => {
+            return Err(format!("the application exited with status {n}"));
+        }
+        (Outcome::Exited(Exit::Signal(n)), None) => {
+            return Err(format!("the application was ended by signal {n}"));
+        }
+        (Outcome::Interrupted, _) => return Err("interrupted".to_string()),
+        (Outcome::Exited(Exit::Status(n)), Some(text)) => {
+            format!("the application exited with status {n}, and the console did not show {text:?}")
+        }
+        (Outcome::Exited(Exit::Signal(n)), Some(text)) => format!(
+            "the application was ended by signal {n}, and the console did not show {text:?}"
+        ),
+        (Outcome::PoweredOff, Some(text)) => {
+            format!("the guest powered off, and the console did not show {text:?}")
+        }
+        (Outcome::Reset, _) => "the guest reset itself".to_string(),
+        (Outcome::Failed(reason), _) => format!("the guest's PID 1 gave up: {reason}"),
+        (Outcome::Panicked(line), _) => format!("the guest's kernel gave up: {line}"),
+        (Outcome::TimedOut, None) => "time was up".to_string(),
+        (Outcome::TimedOut, Some(text)) => match report.expected_after {
+            Some(_) => "time was up before the guest had powered off".to_string(),
+            None => format!("time was up before the console showed {text:?}"),
+        },
+    };
+    Err(format!("{what}\nthe console's end:\n{}", report.last_lines))
+}
+
+/// An option's value as it is written on the command line.
+fn name(value: impl clap::ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map(|value| value.get_name().to_string())
+        .unwrap_or_default()
+}
