@@ -39,7 +39,6 @@
     .hidden imgtool_bios_stage
     .balign 16
     .code16
-
     # label - BASE is the label's address in memory.
     .set BASE, imgtool_bios_stage - 0x7c00
 
