@@ -1,10 +1,5 @@
 //! The stage's bytes, assembled into this program, and the table in them that is filled in.
 
-#![allow(unsafe_code)]
-
-use core::arch::global_asm;
-use core::mem::offset_of;
-
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, little_endian};
 
 /// Bytes of code in a master boot record; the disk signature and the partition table follow.
@@ -48,31 +43,40 @@ pub(super) struct Params {
 
 const STAGE_LEN: usize = SECTOR + STAGE2_LEN;
 
-global_asm!(
-    include_str!("stage.s"),
-    packet = const PACKET,
-    magic = const MAGIC,
-    kernel_lba = const offset_of!(Params, kernel_lba),
-    kernel_len = const offset_of!(Params, kernel_len),
-    initrd_lba = const offset_of!(Params, initrd_lba),
-    initrd_len = const offset_of!(Params, initrd_len),
-    cmdline_len = const offset_of!(Params, cmdline_len),
-    params_len = const size_of::<Params>(),
-    cmdline = const CMDLINE,
-    stage2_len = const STAGE2_LEN,
-    options(att_syntax)
-);
+// An extern block and assembly count as unsafe code: they are alone in here.
+#[allow(unsafe_code)]
+mod assembled {
+    use core::arch::global_asm;
+    use core::mem::offset_of;
 
-// SAFETY: `stage.s` defines this symbol in a read-only section and ends with an `.org` to
-// `STAGE_LEN` bytes behind it: less would not reach the type's size, and more would not assemble.
-// Bytes have no invalid values and nothing writes to them. Nothing of it is ever executed here.
-unsafe extern "C" {
-    safe static imgtool_bios_stage: [u8; STAGE_LEN];
+    use super::{CMDLINE, MAGIC, PACKET, Params, STAGE_LEN, STAGE2_LEN};
+
+    global_asm!(
+        include_str!("stage.s"),
+        packet = const PACKET,
+        magic = const MAGIC,
+        kernel_lba = const offset_of!(Params, kernel_lba),
+        kernel_len = const offset_of!(Params, kernel_len),
+        initrd_lba = const offset_of!(Params, initrd_lba),
+        initrd_len = const offset_of!(Params, initrd_len),
+        cmdline_len = const offset_of!(Params, cmdline_len),
+        params_len = const size_of::<Params>(),
+        cmdline = const CMDLINE,
+        stage2_len = const STAGE2_LEN,
+        options(att_syntax)
+    );
+
+    // SAFETY: `stage.s` defines this symbol in a read-only section and ends with an `.org` to
+    // `STAGE_LEN` bytes behind it: less is filled up, and more does not assemble. Any bytes are
+    // valid, nothing writes to them, and nothing of it is ever executed here.
+    unsafe extern "C" {
+        pub(super) safe static imgtool_bios_stage: [u8; STAGE_LEN];
+    }
 }
 
 /// The boot record's code and the second stage, both with an empty table.
 pub(super) fn template() -> (&'static [u8], &'static [u8]) {
-    let stage: &'static [u8; STAGE_LEN] = &imgtool_bios_stage;
+    let stage: &'static [u8; STAGE_LEN] = &assembled::imgtool_bios_stage;
     let (sector, stage2) = stage.split_at(SECTOR);
     (&sector[..MBR_LEN], stage2)
 }

@@ -9,7 +9,7 @@
 # Sources:
 #   [boot] Linux, Documentation/arch/x86/boot.rst ("The Linux/x86 Boot Protocol"). Header fields
 #          bear its names; they are at their offset in the real-mode part.
-#   [edd]  BIOS Enhanced Disk Drive Services 3.0 (T13 project 1226DT): INT 13h 41h (check), 42h
+#   [edd]  BIOS Enhanced Disk Drive Services 3.0 (T13 project 1572D): INT 13h 41h (check), 42h
 #          (extended read), the disk address packet of 16 bytes, at most 127 sectors at once.
 #   [acpi] ACPI specification, "System Address Map Interfaces": INT 15h E820h.
 #
@@ -22,7 +22,7 @@
 #   0x09000-0x09fff  usable memory below 4 GiB, as pairs (start, end)
 #   0x10000-0x17fff  the kernel's real-mode part, at most 32 KiB (the kernel's own linker script
 #                    refuses more)
-#            -0x1dfff  its heap, and its stack from the top ([boot] "The Real-Mode Code")
+#            -0x1dfff  its heap, and its stack from the top ([boot] "Memory Layout")
 #   0x1e000-0x1e7ff  command line
 #   0x20000-0x2fdff  buffer that INT 13h reads to: page aligned, never across 64 KiB
 #   0x100000-        the kernel's protected-mode part ([boot] "Loading The Rest of The Kernel")
@@ -39,7 +39,6 @@
     .hidden imgtool_bios_stage
     .balign 16
     .code16
-
     # label - BASE is the label's address in memory.
     .set BASE, imgtool_bios_stage - 0x7c00
 
@@ -426,7 +425,9 @@ imgtool_bios_stage:
     jnz .Lload_next
     ret
 
-# Copies ECX double words from the buffer to EDI, which moves behind them. Clobbers EAX, ECX, ESI.
+# Copies ECX double words from the buffer to EDI, which moves behind them. Clobbers EAX, ECX, ESI;
+# leaves FS at the real-mode part, whatever the BIOS made of it. All segments are loaded both ways:
+# a hypervisor that cannot run real mode natively emulates for as long as one is left over.
 .Lcopy:
     cli
     lgdtl .Lgdt_register - BASE
@@ -439,12 +440,16 @@ imgtool_bios_stage:
     movl $(.Ldata32 - .Lgdt), %eax
     movl %eax, %ds
     movl %eax, %es
+    movl %eax, %fs
+    movl %eax, %gs
     movl %eax, %ss
     movl $(BUFFER_SEG * 16), %esi
     rep movsl
     movl $(.Ldata16 - .Lgdt), %eax
     movl %eax, %ds
     movl %eax, %es
+    movl %eax, %fs
+    movl %eax, %gs
     movl %eax, %ss
     ljmpl $(.Lcode16 - .Lgdt), $(.Lcopy16 - BASE)
     .code16
@@ -457,7 +462,10 @@ imgtool_bios_stage:
     xorw %ax, %ax
     movw %ax, %ds
     movw %ax, %es
+    movw %ax, %gs
     movw %ax, %ss
+    movw $SETUP_SEG, %ax
+    movw %ax, %fs
     sti
     ret
 

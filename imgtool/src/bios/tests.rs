@@ -188,7 +188,7 @@ fn kernel_gets_command_line_and_initramfs_on_every_disk() {
     }
     let cmdline = [b"console=ttyS0 quote=\"x y\" ".as_slice(), &[b'z'; 2021]].concat();
     // Several reads each (127 sectors at most), the last one short, ending within a sector.
-    let disk = Disk::new(300_001, 700_123, &cmdline);
+    let disk = Disk::new(300_001, 701_123, &cmdline);
     for kind in DiskKind::ALL {
         let shown = disk.boot(kind, 64, None);
         assert_eq!(shown.ending, Ending::Finished, "{kind:?}: {}", shown.serial);
@@ -203,7 +203,7 @@ fn kernel_gets_command_line_and_initramfs_on_every_disk() {
         // In memory, above what the kernel said it needs (16 MiB from 16 MiB on), whole pages.
         let at = u64::from_str_radix(&value("initrd_at="), 16).unwrap();
         assert!(
-            at >= 32 << 20 && at + 700_123 <= 64 << 20,
+            at >= 32 << 20 && at + 701_123 <= 64 << 20,
             "{kind:?}: at {at:#x}"
         );
         assert_eq!(at % 4096, 0, "{kind:?}: at {at:#x}");

@@ -1,8 +1,5 @@
 //! A disk with the stage and a test kernel on it, and the QEMU that boots it.
 
-#![allow(unsafe_code)]
-
-use core::arch::global_asm;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
@@ -24,12 +21,16 @@ const LEN_AT: usize = PROTECTED + 4;
 /// What the kernel's 0x10 makes of QEMU's exit status: `value << 1 | 1`.
 const EXIT: i32 = 0x21;
 
-global_asm!(include_str!("kernel.s"), options(att_syntax));
+// As in `code.rs`.
+#[allow(unsafe_code)]
+mod assembled {
+    core::arch::global_asm!(include_str!("kernel.s"), options(att_syntax));
 
-// SAFETY: `kernel.s` defines this symbol in a read-only section and ends with an `.org` to
-// `KERNEL_LEN`, which fails to assemble if there is more. Nothing of it is executed here.
-unsafe extern "C" {
-    safe static imgtool_bios_test_kernel: [u8; KERNEL_LEN];
+    // SAFETY: `kernel.s` defines this symbol in a read-only section and ends with an `.org` to
+    // `KERNEL_LEN`: more does not assemble. Nothing of it is executed here.
+    unsafe extern "C" {
+        pub(super) safe static imgtool_bios_test_kernel: [u8; super::KERNEL_LEN];
+    }
 }
 
 /// Whether there is a QEMU. Its absence is only accepted outside CI.
@@ -92,7 +93,7 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn new(kernel_len: usize, initrd_len: usize, cmdline: &[u8]) -> Disk {
-        let mut kernel = imgtool_bios_test_kernel.to_vec();
+        let mut kernel = assembled::imgtool_bios_test_kernel.to_vec();
         kernel.extend(pattern(1).take(kernel_len - kernel.len()));
         let protected = (kernel_len - PROTECTED) as u32;
         kernel[LEN_AT..LEN_AT + 4].copy_from_slice(&protected.to_le_bytes());
