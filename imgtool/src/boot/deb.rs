@@ -44,14 +44,11 @@ pub fn is_deb(path: &Path) -> Result<bool, BootError> {
 
 /// What a Debian package for amd64 says of itself. Reads its control file only.
 pub fn deb_info(path: &Path) -> Result<DebInfo, BootError> {
-    Ok(Members::open(path)?.control()?)
+    Members::open(path)?.control()
 }
 
 /// Reads a package for amd64 (or all) and keeps the regular files for which `want` holds.
-pub(super) fn read_deb(
-    path: &Path,
-    want: &mut dyn FnMut(&str) -> bool,
-) -> Result<Deb, BootError> {
+pub(super) fn read_deb(path: &Path, want: &mut dyn FnMut(&str) -> bool) -> Result<Deb, BootError> {
     let mut members = Members::open(path)?;
     let info = members.control()?;
     loop {
@@ -88,10 +85,8 @@ struct Members<'a> {
 impl<'a> Members<'a> {
     /// Opens a package and checks its first member, `debian-binary`.
     fn open(path: &'a Path) -> Result<Members<'a>, BootError> {
-        let mut file = BufReader::with_capacity(
-            128 * 1024,
-            File::open(path).map_err(BootError::read(path))?,
-        );
+        let mut file =
+            BufReader::with_capacity(128 * 1024, File::open(path).map_err(BootError::read(path))?);
         let mut magic = [0; AR_MAGIC.len()];
         let read = file.read_exact(&mut magic);
         let mut members = Members {
@@ -410,7 +405,12 @@ mod tests {
         let control = "Package: linux-image-9.9-arm64\nVersion: 1\nArchitecture: arm64\n";
         let text = refusal(&deb_with_control(control, &[], Xz));
         assert!(text.contains("linux-image-9.9-arm64 is for the architecture arm64"));
-        read(&deb_with_control(&control.replace(": arm64", ": all"), &[], Xz)).unwrap();
+        read(&deb_with_control(
+            &control.replace(": arm64", ": all"),
+            &[],
+            Xz,
+        ))
+        .unwrap();
     }
 
     #[test]
@@ -430,10 +430,16 @@ mod tests {
         for (bytes, part) in [
             (b"".to_vec(), "not a Debian package"),
             (b"PK\x03\x04 a zip file".to_vec(), "not a Debian package"),
-            (ar(&[("a.o", b"x")]), "an ar archive that begins with \"a.o\""),
+            (
+                ar(&[("a.o", b"x")]),
+                "an ar archive that begins with \"a.o\"",
+            ),
             (ar(&[("debian-binary", b"3.0\n")]), "of format \"3.0\""),
             (ar(&[version]), "in the ar archive"),
-            (ar(&[version, ("data.tar", b"")]), "where control.tar should be"),
+            (
+                ar(&[version, ("data.tar", b"")]),
+                "where control.tar should be",
+            ),
             (ar(&[version, control]), "in the ar archive"),
             (
                 ar(&[version, control, ("data.tar.lzma", b"")]),
@@ -492,7 +498,11 @@ mod tests {
     #[test]
     fn only_regular_files_below_the_root_are_taken() {
         use tar::EntryType;
-        for path in ["../boot/vmlinuz-9.9", "boot/../boot/vmlinuz-9.9", "boot//vmlinuz-9.9"] {
+        for path in [
+            "../boot/vmlinuz-9.9",
+            "boot/../boot/vmlinuz-9.9",
+            "boot//vmlinuz-9.9",
+        ] {
             let tar = entry(path.as_bytes(), EntryType::Regular, 1, b"x");
             assert!(unpack(&tar).unwrap().is_empty(), "{path}");
         }
@@ -528,9 +538,15 @@ mod tests {
             (regular(1 << 40), "larger than 1 MiB"),
             (regular(600), "within a file"),
             (entry(b"other", EntryType::Regular, 1 << 40, b"x"), "EOF"),
-            (entry(b"x", EntryType::GNULongName, 1 << 40, &[b'a'; 9000]), "a path is larger"),
+            (
+                entry(b"x", EntryType::GNULongName, 1 << 40, &[b'a'; 9000]),
+                "a path is larger",
+            ),
             ([regular(1), regular(1)].concat(), "the same file twice"),
-            (entry(b"x", EntryType::XHeader, 9, b"9 size=1\n"), "a size in an extended"),
+            (
+                entry(b"x", EntryType::XHeader, 9, b"9 size=1\n"),
+                "a size in an extended",
+            ),
         ] {
             let text = unpack(&tar).unwrap_err().to_string();
             assert!(text.contains(part), "{text:?} without {part:?}");

@@ -129,8 +129,7 @@ impl Cpio {
     }
 
     fn pad(&mut self, to: usize) {
-        self.bytes
-            .resize(self.bytes.len().next_multiple_of(to), 0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(to), 0);
     }
 }
 
@@ -197,7 +196,10 @@ mod tests {
                 trailers += 1;
             } else {
                 let parent = name.rsplit_once('/').map(|(dir, _)| dir.to_owned());
-                assert!(parent.is_none_or(|dir| entries.contains_key(&dir)), "{name}");
+                assert!(
+                    parent.is_none_or(|dir| entries.contains_key(&dir)),
+                    "{name}"
+                );
                 assert!(entries.insert(name, (fields, content)).is_none());
             }
         }
@@ -224,7 +226,10 @@ mod tests {
         let index: ModuleIndex = serde_json::from_slice(content(modules::PATH)).unwrap();
         assert_eq!(index.modules.len(), 2);
         for module in &index.modules {
-            assert_eq!(*content(&module.path), format!("code of {}", module.name).into_bytes());
+            assert_eq!(
+                *content(&module.path),
+                format!("code of {}", module.name).into_bytes()
+            );
         }
         assert_eq!(index.modules[1].depends, ["virtio"]);
         let mut inos: Vec<_> = entries.values().map(|(fields, _)| fields[0]).collect();

@@ -79,7 +79,12 @@ fn is_vmlinuz(path: &str) -> bool {
 }
 
 fn take_vmlinuz(path: &Path, deb: &mut Deb) -> Result<Vec<u8>, BootError> {
-    let names: Vec<_> = deb.files.keys().filter(|p| is_vmlinuz(p)).cloned().collect();
+    let names: Vec<_> = deb
+        .files
+        .keys()
+        .filter(|p| is_vmlinuz(p))
+        .cloned()
+        .collect();
     let package = &deb.info.package;
     let (why, hint) = match &names[..] {
         [name] => return Ok(deb.files.remove(name).unwrap_or_default()),
@@ -101,7 +106,10 @@ fn take_vmlinuz(path: &Path, deb: &mut Deb) -> Result<Vec<u8>, BootError> {
             }
         }
         _ => (
-            format!("package {package} holds several kernels: {}", names.join(", ")),
+            format!(
+                "package {package} holds several kernels: {}",
+                names.join(", ")
+            ),
             None,
         ),
     };
@@ -280,7 +288,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let image = samples::kernel("9.9-cloud");
         let package = dir.path().join("linux.deb");
-        for place in ["boot/vmlinuz-9.9-cloud", "usr/lib/modules/9.9-cloud/vmlinuz"] {
+        for place in [
+            "boot/vmlinuz-9.9-cloud",
+            "usr/lib/modules/9.9-cloud/vmlinuz",
+        ] {
             std::fs::write(&package, deb("linux-image-9.9", &[(place, &image)], Xz)).unwrap();
             let kernel = load_kernel(&package, None).unwrap();
             assert_eq!((&kernel.image, &*kernel.version), (&image, "9.9-cloud"));
@@ -299,9 +310,19 @@ mod tests {
         let image = samples::kernel("9.9");
         let two: [(&str, &[u8]); 2] = [("boot/vmlinuz-1", &image), ("boot/vmlinuz-2", &image)];
         for (package, files, part, hint) in [
-            ("linux-meta", &[][..], "depends on linux-image-9.9", "download linux-image-9.9"),
+            (
+                "linux-meta",
+                &[][..],
+                "depends on linux-image-9.9",
+                "download linux-image-9.9",
+            ),
             ("hello", &[], "package hello holds no kernel", "cloud-amd64"),
-            ("linux", &two, "several kernels: boot/vmlinuz-1, boot/vmlinuz-2", ""),
+            (
+                "linux",
+                &two,
+                "several kernels: boot/vmlinuz-1, boot/vmlinuz-2",
+                "",
+            ),
         ] {
             std::fs::write(&path, deb(package, files, Xz)).unwrap();
             let err = load_kernel(&path, None).unwrap_err();

@@ -438,3 +438,6 @@ impl Selection<'_> {
         Ok(Some(at))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,9 +190,8 @@ fn check_stub_layout(pe: &Pe, parts: &[(&str, &[u8])]) -> Result<(u32, u32), Boo
     let wrong = |why: String| Err(BootError::Uki(why));
     let file_alignment = pe.optional.file_alignment.get();
     let section_alignment = pe.optional.section_alignment.get();
-    let sound = |alignment: u32| {
-        alignment.is_power_of_two() && (512..=64 * 1024).contains(&alignment)
-    };
+    let sound =
+        |alignment: u32| alignment.is_power_of_two() && (512..=64 * 1024).contains(&alignment);
     if !sound(file_alignment) || !sound(section_alignment) {
         return wrong(format!(
             "the stub's alignment ({file_alignment} in the file, {section_alignment} in memory) \
@@ -252,7 +251,14 @@ mod tests {
 
     fn build(stub: &PeSample) -> Result<Uki, BootError> {
         let kernel = samples::kernel("6.1.0");
-        uki(&stub.build(), &kernel, b"initrd", CMDLINE, OS_RELEASE, "6.1.0")
+        uki(
+            &stub.build(),
+            &kernel,
+            b"initrd",
+            CMDLINE,
+            OS_RELEASE,
+            "6.1.0",
+        )
     }
 
     #[test]
@@ -269,7 +275,10 @@ mod tests {
             (".linux", &kernel),
             (".initrd", b"initrd"),
         ];
-        let names: Vec<_> = pe.sections().map(|s| s.name().unwrap().to_owned()).collect();
+        let names: Vec<_> = pe
+            .sections()
+            .map(|s| s.name().unwrap().to_owned())
+            .collect();
         assert_eq!(names, expected.map(|(name, _)| name));
         let mut end = 0;
         for (section, (name, content)) in pe.sections().zip(expected) {
@@ -277,10 +286,21 @@ mod tests {
             assert!(section.address() >= end, "{name} overlaps in memory");
             end = section.address() + section.size();
         }
-        let image = u64::from(pe.nt_headers().optional_header.size_of_image.get(object::LittleEndian));
+        let image = u64::from(
+            pe.nt_headers()
+                .optional_header
+                .size_of_image
+                .get(object::LittleEndian),
+        );
         assert!(image >= end && image.is_multiple_of(512));
-        assert_eq!(uki.bytes[uki.linux.start as usize..uki.linux.end as usize], kernel);
-        assert_eq!(uki.bytes[uki.initrd.start as usize..uki.initrd.end as usize], *b"initrd");
+        assert_eq!(
+            uki.bytes[uki.linux.start as usize..uki.linux.end as usize],
+            kernel
+        );
+        assert_eq!(
+            uki.bytes[uki.initrd.start as usize..uki.initrd.end as usize],
+            *b"initrd"
+        );
     }
 
     #[test]
