@@ -292,6 +292,9 @@ fn data(
             for record in tar::PaxExtensions::new(&pax) {
                 let record = record?;
                 match record.key_bytes() {
+                    b"path" if record.value_bytes().len() as u64 > MAX_PATH => {
+                        return Err(invalid("a path longer than 4096 bytes"));
+                    }
                     b"path" => long_path = Some(record.value_bytes().to_vec()),
                     // Would change where the next header is.
                     b"size" => return Err(invalid("a size in an extended header")),

@@ -53,7 +53,7 @@ fn debians_kernel_and_stub_make_a_uki() {
     .unwrap();
     // It is read by the BIOS stage and by the firmware at each boot, and stored in every image.
     assert!(
-        initrd.len() < 4 << 20,
+        initrd.len() < 8 << 20,
         "initramfs of {} bytes",
         initrd.len()
     );

@@ -189,6 +189,7 @@ fn extension_headers_name_the_next_entry_only() {
 #[test]
 fn sizes_in_headers_are_not_believed() {
     use tar::EntryType;
+    let long = format!("5011 path={}\n", "a".repeat(5000));
     let regular = |size| entry(VMLINUZ.as_bytes(), EntryType::Regular, size, b"x");
     for (tar, part) in [
         (regular(1 << 40), "larger than 1 MiB"),
@@ -199,6 +200,10 @@ fn sizes_in_headers_are_not_believed() {
             "a path is larger",
         ),
         ([regular(1), regular(1)].concat(), "the same file twice"),
+        (
+            entry(b"x", EntryType::XHeader, 5011, long.as_bytes()),
+            "longer than 4096",
+        ),
         (
             entry(b"x", EntryType::XHeader, 9, b"9 size=1\n"),
             "a size in an extended",
