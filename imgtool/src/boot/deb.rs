@@ -44,14 +44,11 @@ pub fn is_deb(path: &Path) -> Result<bool, BootError> {
 
 /// What a Debian package for amd64 says of itself. Reads its control file only.
 pub fn deb_info(path: &Path) -> Result<DebInfo, BootError> {
-    Ok(Members::open(path)?.control()?)
+    Members::open(path)?.control()
 }
 
 /// Reads a package for amd64 (or all) and keeps the regular files for which `want` holds.
-pub(super) fn read_deb(
-    path: &Path,
-    want: &mut dyn FnMut(&str) -> bool,
-) -> Result<Deb, BootError> {
+pub(super) fn read_deb(path: &Path, want: &mut dyn FnMut(&str) -> bool) -> Result<Deb, BootError> {
     let mut members = Members::open(path)?;
     let info = members.control()?;
     loop {
@@ -88,10 +85,8 @@ struct Members<'a> {
 impl<'a> Members<'a> {
     /// Opens a package and checks its first member, `debian-binary`.
     fn open(path: &'a Path) -> Result<Members<'a>, BootError> {
-        let mut file = BufReader::with_capacity(
-            128 * 1024,
-            File::open(path).map_err(BootError::read(path))?,
-        );
+        let mut file =
+            BufReader::with_capacity(128 * 1024, File::open(path).map_err(BootError::read(path))?);
         let mut magic = [0; AR_MAGIC.len()];
         let read = file.read_exact(&mut magic);
         let mut members = Members {
@@ -297,6 +292,9 @@ fn data(
             for record in tar::PaxExtensions::new(&pax) {
                 let record = record?;
                 match record.key_bytes() {
+                    b"path" if record.value_bytes().len() as u64 > MAX_PATH => {
+                        return Err(invalid("a path longer than 4096 bytes"));
+                    }
                     b"path" => long_path = Some(record.value_bytes().to_vec()),
                     // Would change where the next header is.
                     b"size" => return Err(invalid("a size in an extended header")),
@@ -344,3 +342,6 @@ fn clean(path: &[u8]) -> Option<&str> {
         .all(|part| !matches!(part, "" | "." | ".."))
         .then_some(path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,8 @@ impl BootError {
                 io::ErrorKind::NotFound
                 | io::ErrorKind::PermissionDenied
                 | io::ErrorKind::IsADirectory
-                | io::ErrorKind::NotADirectory => Class::Input,
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::InvalidData => Class::Input,
                 _ => Class::Failed,
             },
             _ => Class::Input,

@@ -26,7 +26,9 @@ const fn device_if_there(name: &str) -> WantedModule<'_> {
 /// does for ext4's metadata), `virtio_balloon`, `virtio_console`, `vfat` (PID 1 does not mount
 /// the ESP). Built into the cloud kernel but modules in others: `nvme`, `ext4`.
 pub const GUEST_MODULES: &[WantedModule<'static>] = &[
-    // The root file system.
+    // The root file system, and the checksum that it asks the kernel's crypto API for by name:
+    // no `depends=` says so. Newer kernels have it in ext4 itself.
+    module("crc32c_generic", true, true),
     module("ext4", true, false),
     // The ACPI power button, as an input event.
     module("button", true, false),

@@ -129,7 +129,122 @@ impl Cpio {
     }
 
     fn pad(&mut self, to: usize) {
-        self.bytes
-            .resize(self.bytes.len().next_multiple_of(to), 0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(to), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use imgtool_init::config::Run;
+
+    use super::*;
+
+    fn guest(hostname: &str) -> GuestConfig {
+        GuestConfig {
+            root_partition: "00000000-0000-0000-0000-000000000001".into(),
+            hostname: hostname.into(),
+            grow: true,
+            run: Run::Init {
+                path: "/sbin/init".into(),
+            },
+        }
+    }
+
+    fn module(name: &str, depends: &[&str]) -> LoadedModule {
+        LoadedModule {
+            name: name.into(),
+            bytes: format!("code of {name}").into(),
+            depends: depends.iter().map(|d| d.to_string()).collect(),
+            aliases: vec![format!("pci:{name}*")],
+            always: depends.is_empty(),
+        }
+    }
+
+    fn sample(hostname: &str) -> Vec<u8> {
+        initramfs(InitramfsSpec {
+            init: b"\x7fELF init",
+            guest: &guest(hostname),
+            modules: &[module("virtio", &[]), module("virtio_blk", &["virtio"])],
+        })
+        .unwrap()
+    }
+
+    /// Name to `(fields, content)`, read as the kernel's init/initramfs.c reads: headers at
+    /// multiples of 4, zeros between archives skipped.
+    fn read(mut cpio: &[u8]) -> BTreeMap<String, (Vec<u32>, Vec<u8>)> {
+        let mut entries = BTreeMap::new();
+        let mut trailers = 0;
+        while !cpio.is_empty() {
+            if cpio[0] == 0 {
+                cpio = &cpio[4..];
+                continue;
+            }
+            assert_eq!(&cpio[..6], b"070701");
+            let fields: Vec<_> = (0..13)
+                .map(|i| std::str::from_utf8(&cpio[6 + 8 * i..14 + 8 * i]).unwrap())
+                .map(|hex| u32::from_str_radix(hex, 16).unwrap())
+                .collect();
+            let (size, name_size) = (fields[6] as usize, fields[11] as usize);
+            let name = String::from_utf8(cpio[110..110 + name_size - 1].to_vec()).unwrap();
+            assert_eq!(cpio[110 + name_size - 1], 0);
+            let at = (110 + name_size).next_multiple_of(4);
+            let content = cpio[at..at + size].to_vec();
+            cpio = &cpio[(at + size).next_multiple_of(4)..];
+            if name == "TRAILER!!!" {
+                trailers += 1;
+            } else {
+                let parent = name.rsplit_once('/').map(|(dir, _)| dir.to_owned());
+                assert!(
+                    parent.is_none_or(|dir| entries.contains_key(&dir)),
+                    "{name}"
+                );
+                assert!(entries.insert(name, (fields, content)).is_none());
+            }
+        }
+        assert_eq!(trailers, 2);
+        entries
+    }
+
+    #[test]
+    fn holds_what_the_kernel_and_pid_1_look_for() {
+        let bytes = sample("a");
+        assert_eq!(bytes.len() % BLOCK, 0);
+        let entries = read(&bytes);
+        let mode = |name: &str| entries[name].0[1];
+        assert_eq!(mode("init"), 0o100_755);
+        assert_eq!(entries["init"].1, b"\x7fELF init");
+        assert_eq!(mode("dev/console"), 0o020_600);
+        assert_eq!(entries["dev/console"].0[9..11], [5, 1]);
+        for dir in ["dev", "proc", "sys", "run"] {
+            assert_eq!(mode(dir), 0o040_755);
+        }
+        let content = |path: &str| &entries[path.trim_start_matches('/')].1;
+        let read: GuestConfig = serde_json::from_slice(content(config::PATH)).unwrap();
+        assert_eq!(read, guest("a"));
+        let index: ModuleIndex = serde_json::from_slice(content(modules::PATH)).unwrap();
+        assert_eq!(index.modules.len(), 2);
+        for module in &index.modules {
+            assert_eq!(
+                *content(&module.path),
+                format!("code of {}", module.name).into_bytes()
+            );
+        }
+        assert_eq!(index.modules[1].depends, ["virtio"]);
+        let mut inos: Vec<_> = entries.values().map(|(fields, _)| fields[0]).collect();
+        inos.sort();
+        assert_eq!(inos, (1..=entries.len() as u32).collect::<Vec<_>>());
+        assert!(entries.values().all(|(fields, _)| fields[5] == 0), "mtime");
+    }
+
+    #[test]
+    fn another_configuration_changes_only_the_second_archive() {
+        let (a, b) = (sample("a"), sample("b"));
+        let end = a.windows(10).position(|w| w == b"TRAILER!!!").unwrap();
+        let second = end.next_multiple_of(BLOCK);
+        assert_eq!(a[..second], b[..second]);
+        assert_ne!(a[second..], b[second..]);
+        assert_eq!(a, sample("a"));
     }
 }

@@ -79,7 +79,12 @@ fn is_vmlinuz(path: &str) -> bool {
 }
 
 fn take_vmlinuz(path: &Path, deb: &mut Deb) -> Result<Vec<u8>, BootError> {
-    let names: Vec<_> = deb.files.keys().filter(|p| is_vmlinuz(p)).cloned().collect();
+    let names: Vec<_> = deb
+        .files
+        .keys()
+        .filter(|p| is_vmlinuz(p))
+        .cloned()
+        .collect();
     let package = &deb.info.package;
     let (why, hint) = match &names[..] {
         [name] => return Ok(deb.files.remove(name).unwrap_or_default()),
@@ -101,7 +106,10 @@ fn take_vmlinuz(path: &Path, deb: &mut Deb) -> Result<Vec<u8>, BootError> {
             }
         }
         _ => (
-            format!("package {package} holds several kernels: {}", names.join(", ")),
+            format!(
+                "package {package} holds several kernels: {}",
+                names.join(", ")
+            ),
             None,
         ),
     };
@@ -215,4 +223,138 @@ fn le16(image: &[u8], at: usize) -> u16 {
 
 fn le32(image: &[u8], at: usize) -> u32 {
     u32::from(le16(image, at)) | u32::from(le16(image, at + 2)) << 16
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use proptest::prelude::*;
+
+    use super::super::samples::{self, Xz, deb};
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_first_word_of_the_header_string() {
+        let image = samples::kernel("6.1.0-56-cloud-amd64");
+        assert_eq!(kernel_version(&image).unwrap(), "6.1.0-56-cloud-amd64");
+    }
+
+    #[test]
+    fn what_is_no_bzimage_is_refused_by_what_it_is() {
+        let changed = |at: usize, bytes: &[u8]| {
+            let mut image = samples::kernel("6.1.0");
+            image[at..at + bytes.len()].copy_from_slice(bytes);
+            image
+        };
+        let arm = {
+            let mut image = vec![0; 4096];
+            image[0x38..0x3c].copy_from_slice(b"ARM\x64");
+            image
+        };
+        for (image, part) in [
+            (Vec::new(), "an empty file"),
+            (b"\x7fELF\x02\x01\x01".to_vec(), "an ELF file"),
+            (arm, "arm64 Image"),
+            (b"\x1f\x8b\x08".to_vec(), "gzip"),
+            (b"MZ".repeat(1000), "a PE image without a Linux boot header"),
+            (b"hello".to_vec(), "not a bzImage"),
+            (changed(0x1fe, &[0, 0]), "not a bzImage"),
+            (changed(0x202, b"HdrX"), "not a bzImage"),
+            (changed(0x206, &[5, 2]), "protocol 2.05"),
+            (changed(0x211, &[0]), "zImage"),
+            (changed(0x236, &[0]), "32-bit"),
+            (changed(0x1f1, &[9]), "truncated"),
+            (changed(0x20e, &[0, 0]), "names no kernel version"),
+            (changed(0x20e, &[0xff, 0xff]), "names no kernel version"),
+            (changed(0x300, b"../../etc"), "names no kernel version"),
+            (changed(0x300, b" "), "names no kernel version"),
+        ] {
+            let text = kernel_version(&image).unwrap_err().to_string();
+            assert!(text.contains(part), "{text:?} without {part:?}");
+        }
+    }
+
+    #[test]
+    fn a_truncated_kernel_is_refused_at_every_length() {
+        let image = samples::kernel("6.1.0");
+        for cut in 0..image.len() {
+            kernel_version(&image[..cut]).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_kernel_loads_from_a_package_and_from_a_file_alike() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = samples::kernel("9.9-cloud");
+        let package = dir.path().join("linux.deb");
+        for place in [
+            "boot/vmlinuz-9.9-cloud",
+            "usr/lib/modules/9.9-cloud/vmlinuz",
+        ] {
+            std::fs::write(&package, deb("linux-image-9.9", &[(place, &image)], Xz)).unwrap();
+            let kernel = load_kernel(&package, None).unwrap();
+            assert_eq!((&kernel.image, &*kernel.version), (&image, "9.9-cloud"));
+        }
+        let plain = dir.path().join("vmlinuz");
+        std::fs::write(&plain, &image).unwrap();
+        let kernel = load_kernel(&plain, None).unwrap();
+        assert_eq!((&kernel.image, &*kernel.version), (&image, "9.9-cloud"));
+        assert!(kernel.modules.is_empty());
+    }
+
+    #[test]
+    fn a_package_without_a_kernel_is_refused_with_what_to_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.deb");
+        let image = samples::kernel("9.9");
+        let two: [(&str, &[u8]); 2] = [("boot/vmlinuz-1", &image), ("boot/vmlinuz-2", &image)];
+        for (package, files, part, hint) in [
+            (
+                "linux-meta",
+                &[][..],
+                "depends on linux-image-9.9",
+                "download linux-image-9.9",
+            ),
+            ("hello", &[], "package hello holds no kernel", "cloud-amd64"),
+            (
+                "linux",
+                &two,
+                "several kernels: boot/vmlinuz-1, boot/vmlinuz-2",
+                "",
+            ),
+        ] {
+            std::fs::write(&path, deb(package, files, Xz)).unwrap();
+            let err = load_kernel(&path, None).unwrap_err();
+            let text = err.to_string();
+            assert!(text.contains("a.deb: ") && text.contains(part), "{text}");
+            assert!(err.hint().unwrap_or_default().contains(hint));
+        }
+        std::fs::write(&path, deb("linux", &[("boot/vmlinuz-1", b"\x7fELF")], Xz)).unwrap();
+        let err = load_kernel(&path, None).unwrap_err();
+        assert!(err.to_string().contains("a.deb: not a usable kernel"));
+        assert!(err.source().unwrap().to_string().contains("ELF"));
+    }
+
+    #[test]
+    fn a_missing_file_is_the_inputs_fault() {
+        let err = load_kernel(Path::new("/nonexistent/linux.deb"), None).unwrap_err();
+        assert_eq!(err.class(), crate::Class::Input);
+        assert!(err.to_string().contains("/nonexistent/linux.deb"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_gives_a_sound_version_or_an_error(
+            edits in prop::collection::vec((0..1536_usize, any::<u8>()), 0..20),
+        ) {
+            let mut image = samples::kernel("6.1.0");
+            for (at, byte) in edits {
+                image[at] = byte;
+            }
+            if let Ok(version) = kernel_version(&image) {
+                prop_assert!(!version.contains('/') && !version.is_empty());
+            }
+        }
+    }
 }

@@ -16,6 +16,8 @@ mod stub;
 mod uki;
 
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod samples;
 
 pub use deb::{DebInfo, deb_info, is_deb};

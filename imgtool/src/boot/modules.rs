@@ -25,6 +25,7 @@ const MAX_DIRECTORIES: usize = 16;
 /// 400 MiB, most of it sound, graphics, wireless and file systems.
 const KEPT: &[&str] = &[
     "arch/x86/",
+    "block/",
     "crypto/",
     "drivers/acpi/",
     "drivers/ata/",
@@ -438,3 +439,6 @@ impl Selection<'_> {
         Ok(Some(at))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,11 +55,7 @@ pub(super) fn deb(package: &str, files: &[(&str, &[u8])], packed: Packed) -> Vec
     deb_with_control(&control, files, packed)
 }
 
-pub(super) fn deb_with_control(
-    control: &str,
-    files: &[(&str, &[u8])],
-    packed: Packed,
-) -> Vec<u8> {
+pub(super) fn deb_with_control(control: &str, files: &[(&str, &[u8])], packed: Packed) -> Vec<u8> {
     let suffix = match packed {
         Plain => "",
         Gz => ".gz",

@@ -190,9 +190,8 @@ fn check_stub_layout(pe: &Pe, parts: &[(&str, &[u8])]) -> Result<(u32, u32), Boo
     let wrong = |why: String| Err(BootError::Uki(why));
     let file_alignment = pe.optional.file_alignment.get();
     let section_alignment = pe.optional.section_alignment.get();
-    let sound = |alignment: u32| {
-        alignment.is_power_of_two() && (512..=64 * 1024).contains(&alignment)
-    };
+    let sound =
+        |alignment: u32| alignment.is_power_of_two() && (512..=64 * 1024).contains(&alignment);
     if !sound(file_alignment) || !sound(section_alignment) {
         return wrong(format!(
             "the stub's alignment ({file_alignment} in the file, {section_alignment} in memory) \
@@ -236,4 +235,187 @@ fn align(n: u32, to: u32) -> Result<u32, BootError> {
 
 fn to_u32(n: u64) -> Result<u32, BootError> {
     u32::try_from(n).map_err(|_| BootError::Uki("larger than 4 GiB".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use object::read::pe::PeFile64;
+    use object::{Object, ObjectSection};
+    use proptest::prelude::*;
+
+    use super::super::samples::{self, PeSample};
+    use super::*;
+
+    const CMDLINE: &str = "console=ttyS0 quiet";
+    const OS_RELEASE: &str = "ID=test\n";
+
+    fn build(stub: &PeSample) -> Result<Uki, BootError> {
+        let kernel = samples::kernel("6.1.0");
+        uki(
+            &stub.build(),
+            &kernel,
+            b"initrd",
+            CMDLINE,
+            OS_RELEASE,
+            "6.1.0",
+        )
+    }
+
+    #[test]
+    fn another_reader_finds_every_section() {
+        let uki = build(&PeSample::default()).unwrap();
+        let pe = PeFile64::parse(&*uki.bytes).unwrap();
+        let kernel = samples::kernel("6.1.0");
+        let expected: [(&str, &[u8]); 7] = [
+            (".text", &[0x90; 0x1ff]),
+            (".sbat", &[0x90; 0x100]),
+            (".osrel", OS_RELEASE.as_bytes()),
+            (".uname", b"6.1.0"),
+            (".cmdline", CMDLINE.as_bytes()),
+            (".linux", &kernel),
+            (".initrd", b"initrd"),
+        ];
+        let names: Vec<_> = pe
+            .sections()
+            .map(|s| s.name().unwrap().to_owned())
+            .collect();
+        assert_eq!(names, expected.map(|(name, _)| name));
+        let mut end = 0;
+        for (section, (name, content)) in pe.sections().zip(expected) {
+            assert_eq!(section.data().unwrap(), content, "{name}");
+            assert!(section.address() >= end, "{name} overlaps in memory");
+            end = section.address() + section.size();
+        }
+        let image = u64::from(
+            pe.nt_headers()
+                .optional_header
+                .size_of_image
+                .get(object::LittleEndian),
+        );
+        assert!(image >= end && image.is_multiple_of(512));
+        assert_eq!(
+            uki.bytes[uki.linux.start as usize..uki.linux.end as usize],
+            kernel
+        );
+        assert_eq!(
+            uki.bytes[uki.initrd.start as usize..uki.initrd.end as usize],
+            *b"initrd"
+        );
+    }
+
+    #[test]
+    fn kernel_and_initramfs_start_at_sectors_and_nothing_follows_them() {
+        let uki = build(&PeSample::default()).unwrap();
+        assert_eq!(uki.linux.start % 512, 0);
+        assert_eq!(uki.initrd.start, uki.linux.end.next_multiple_of(512));
+        assert_eq!(uki.bytes.len() as u64, uki.initrd.end.next_multiple_of(512));
+        let sections = inspect_uki(&uki.bytes).unwrap();
+        let range = |name: &str| {
+            let s = sections.iter().find(|s| s.name == name).unwrap();
+            s.offset..s.offset + s.size
+        };
+        assert_eq!(range(".linux"), uki.linux);
+        assert_eq!(range(".initrd"), uki.initrd);
+    }
+
+    #[test]
+    fn a_kernel_keeps_room_for_its_image_in_memory() {
+        // A kernel that is a PE image too, as those with an EFI stub are: 0x6000 in memory.
+        let kernel = {
+            let pe = PeSample::default().build();
+            let mut image = samples::kernel("6.1.0");
+            image[0x58..0x58 + 240 + 80].copy_from_slice(&pe[0x58..0x58 + 240 + 80]);
+            image[..0x58].copy_from_slice(&pe[..0x58]);
+            image.resize(4096, 0);
+            image
+        };
+        let stub = PeSample::default().build();
+        let uki = uki(&stub, &kernel, b"initrd", "", "", "").unwrap();
+        let pe = Pe::parse(&uki.bytes).unwrap();
+        let section = |name: &str| *pe.sections.iter().find(|s| s.name() == name).unwrap();
+        assert_eq!(section(".linux").virtual_size.get(), 0x6000);
+        let initrd = section(".initrd").virtual_address.get();
+        assert!(initrd >= section(".linux").virtual_address.get() + 0x6000);
+        assert_eq!(uki.linux.end - uki.linux.start, 4096);
+    }
+
+    #[test]
+    fn a_stubs_signature_and_symbol_table_are_dropped() {
+        let plain = build(&PeSample::default()).unwrap();
+        let signed = PeSample {
+            tail: 777,
+            ..PeSample::default()
+        };
+        assert_eq!(build(&signed).unwrap(), plain);
+    }
+
+    #[test]
+    fn what_a_stub_cannot_take_is_refused() {
+        let text = |stub: &PeSample| build(stub).unwrap_err().to_string();
+        let cramped = PeSample {
+            size_of_headers: 512,
+            ..PeSample::default()
+        };
+        assert!(text(&cramped).contains("no room for 5 more sections"));
+        let taken = PeSample {
+            sections: vec![(".text", 0x4000, 0x1ff), (".osrel", 0x5000, 0x100)],
+            ..PeSample::default()
+        };
+        assert!(text(&taken).contains("already has a .osrel section"));
+        let high = PeSample {
+            sections: vec![(".text", u32::MAX - 511, 0x1ff)],
+            ..PeSample::default()
+        };
+        assert!(text(&high).contains("4 GiB"));
+        let arm = PeSample {
+            machine: 0xaa64,
+            ..PeSample::default()
+        };
+        assert!(text(&arm).contains("aarch64"));
+    }
+
+    #[test]
+    fn command_lines_that_would_be_cut_or_changed_are_refused() {
+        let stub = PeSample::default().build();
+        let kernel = samples::kernel("6.1.0");
+        let with = |cmdline: &str| uki(&stub, &kernel, b"", cmdline, "", "");
+        with(&"x".repeat(2047)).unwrap();
+        for (cmdline, part) in [
+            ("x".repeat(2048), "2047 at most"),
+            ("a\nb".into(), "'\\n'"),
+            ("a\0b".into(), "'\\0'"),
+            ("ä".into(), "'ä'"),
+        ] {
+            let text = with(&cmdline).unwrap_err().to_string();
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_image_cut_anywhere_is_an_error() {
+        let uki = build(&PeSample::default()).unwrap();
+        for cut in 0..uki.bytes.len() {
+            assert!(inspect_uki(&uki.bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_images_give_ranges_within_them_or_errors(
+            edits in prop::collection::vec((0..1024_usize, any::<u8>()), 1..12),
+        ) {
+            let mut stub = PeSample::default().build();
+            for &(at, byte) in &edits {
+                stub[at] = byte;
+            }
+            let _ = uki(&stub, &samples::kernel("6.1.0"), b"i", "", "", "");
+            let mut bytes = build(&PeSample::default()).unwrap().bytes;
+            for (at, byte) in edits {
+                bytes[at] = byte;
+            }
+            for section in inspect_uki(&bytes).unwrap_or_default() {
+                prop_assert!(section.offset + section.size <= bytes.len() as u64);
+            }
+        }
+    }
 }
