@@ -319,6 +319,36 @@ fn what_is_damaged_is_named() {
 }
 
 #[test]
+fn partitions_that_overlap_or_leave_the_disk_are_refused_under_a_valid_checksum() {
+    let good = hybrid(&[]);
+    let with_root_at = |first: u64, last: u64| {
+        let mut image = good.clone();
+        let entry = 1024 + 2 * 128;
+        image[entry + 32..entry + 40].copy_from_slice(&first.to_le_bytes());
+        image[entry + 40..entry + 48].copy_from_slice(&last.to_le_bytes());
+        let parts = crc32fast::hash(&image[1024..1024 + 128 * 128]);
+        image[512 + 88..512 + 92].copy_from_slice(&parts.to_le_bytes());
+        image[512 + 16..512 + 20].fill(0);
+        let header = crc32fast::hash(&image[512..512 + 92]);
+        image[512 + 16..512 + 20].copy_from_slice(&header.to_le_bytes());
+        inspect(Cursor::new(image))
+    };
+    let esp = 2 * MIB / 512;
+    assert!(with_root_at(20480, 20490).is_ok());
+    for (first, last, why) in [
+        (esp + 10, esp + 20, "partitions 2 and 3 overlap"),
+        (20490, 20480, "not a range"),
+        (0, 20480, "not a range"),
+        (20480, u64::MAX, "not a range"),
+        (u64::MAX, u64::MAX, "not a range"),
+        (20480, good.len() as u64 / 512, "not a range"),
+    ] {
+        let error = with_root_at(first, last).unwrap_err().to_string();
+        assert!(error.contains(why), "{first} to {last}: {error}");
+    }
+}
+
+#[test]
 fn a_broken_superblock_or_uki_is_named_with_its_partition() {
     let mut root = vec![0; 4096];
     root[1024 + 0x38..1024 + 0x3a].copy_from_slice(&[0x53, 0xef]);
