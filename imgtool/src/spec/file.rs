@@ -212,6 +212,25 @@ mod tests {
         assert!(matches!(load(&path), Err(SpecError::TooLarge { .. })));
     }
 
+    #[test]
+    fn deep_nesting_is_refused_and_does_not_exhaust_the_stack() {
+        for (open, close) in [("[", "]"), ("{a=", "}")] {
+            let text = format!(
+                "command = {}1{}",
+                open.repeat(100_000),
+                close.repeat(100_000)
+            );
+            parse(&text, Path::new("x")).unwrap_err();
+        }
+        for text in [
+            format!("{}a = 1", "a.".repeat(200_000)),
+            format!("[{}a]", "a.".repeat(200_000)),
+            format!("[[{}a]]", "env.".repeat(200_000)),
+        ] {
+            parse(&text, Path::new("x")).unwrap_err();
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in ".{0,64}", field in "[a-z_]{1,8}") {

@@ -1,0 +1,74 @@
+//! `imgtool inspect`
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use imgtool::Class;
+use imgtool::inspect::{InspectError, Options, inspect_image, render};
+
+/// Show what a disk image holds: partitions, file systems, kernel, what it runs
+///
+/// Works on raw disk images with a GUID partition table, whoever made them, and needs neither root
+/// nor a loop device. It tells under what firmware the image can boot, the kernel's version and
+/// command line, the sections of the UKI, and, for images that imgtool made, the command,
+/// environment and user of the application.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The image file
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+
+    /// Also compute SHA-256 of the whole image and of each partition, which reads all of it
+    #[arg(long)]
+    digests: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why nothing was shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InspectCommandError {
+    /// The image can't be inspected.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// The report can't be printed.
+    #[error("standard output can't be written")]
+    Print(#[source] io::Error),
+}
+
+impl InspectCommandError {
+    /// Whose fault it is.
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            InspectCommandError::Inspect(e) => e.class(),
+            InspectCommandError::Print(_) => Class::Failed,
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            InspectCommandError::Inspect(e) => e.hint(),
+            InspectCommandError::Print(_) => None,
+        }
+    }
+}
+
+/// Inspects the image and prints the report on `out`.
+pub(crate) fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), InspectCommandError> {
+    let options = Options {
+        digests: args.digests,
+    };
+    let report = inspect_image(&args.image, options)?;
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        out.write_all(render(&report).as_bytes())
+    }
+    .map_err(InspectCommandError::Print)
+}
