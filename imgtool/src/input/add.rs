@@ -80,12 +80,7 @@ fn directory_at(
 
 /// Copies all of `added` below `top`, a directory and its path. Hard links inside `added` stay
 /// hard links.
-fn graft(
-    tree: &mut Tree,
-    top: (NodeId, &[u8]),
-    added: &Tree,
-    layer: u32,
-) -> Result<(), String> {
+fn graft(tree: &mut Tree, top: (NodeId, &[u8]), added: &Tree, layer: u32) -> Result<(), String> {
     let mut made: BTreeMap<NodeId, NodeId> = BTreeMap::new();
     let mut pending = vec![(Tree::ROOT, top.0, top.1.to_vec())];
     while let Some((from, to, path)) = pending.pop() {

@@ -116,7 +116,11 @@ fn look_inside(reader: impl Read) -> Option<oci::Form> {
         let name = entry.path_bytes().into_owned();
         forms.see(&name, || {
             let mut json = Vec::new();
-            entry.by_ref().take(oci::MAX_DOCUMENT).read_to_end(&mut json).ok()?;
+            entry
+                .by_ref()
+                .take(oci::MAX_DOCUMENT)
+                .read_to_end(&mut json)
+                .ok()?;
             Some(json)
         });
     }

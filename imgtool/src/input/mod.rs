@@ -114,7 +114,10 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Input, InputError> {
     let (kind, tree) = match detect::first_look(path)? {
         detect::FirstLook::Directory => {
             let owner = options.owner.unwrap_or(OwnerPolicy::Root);
-            (InputKind::Directory, scan::directory(&real, owner, &budget)?)
+            (
+                InputKind::Directory,
+                scan::directory(&real, owner, &budget)?,
+            )
         }
         detect::FirstLook::OciLayout => {
             let store = oci::Store::directory(&name, &real);
@@ -125,7 +128,10 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Input, InputError> {
         detect::FirstLook::Elf(headers) => {
             let dynamic = headers.interpreter.is_some();
             config.entrypoint.push(elf::APP.to_string());
-            (InputKind::Elf { dynamic }, elf::load(&real, &headers, options)?)
+            (
+                InputKind::Elf { dynamic },
+                elf::load(&real, &headers, options)?,
+            )
         }
         detect::FirstLook::Archive(compression) => {
             let mut span = Span::open(&real)?.named(&name);
@@ -208,12 +214,16 @@ fn place_at(tree: &mut Tree, to: &str, node: Node, budget: &Budget) -> Result<No
         why: format!("can't be a path in the image: {why}"),
     };
     let place = tree
-        .locate_or_create(to.as_bytes(), node.layer, || budget.file().map_err(Blocked::Budget))
+        .locate_or_create(to.as_bytes(), node.layer, || {
+            budget.file().map_err(Blocked::Budget)
+        })
         .map_err(|blocked| match blocked {
             Blocked::Budget(error) => error,
             Blocked::Path(error) => refuse(error.to_string()),
         })?;
-    let name = place.name.ok_or_else(|| refuse("it is the root directory".to_string()))?;
+    let name = place
+        .name
+        .ok_or_else(|| refuse("it is the root directory".to_string()))?;
     tree.insert(place.dir, &name, node)
         .map_err(|e| refuse(e.to_string()))
 }

@@ -244,7 +244,11 @@ fn content(path: &Path, stat: &Stat) -> Result<Content, InputError> {
             rustix::fs::accessat(rustix::fs::CWD, path, Access::READ_OK, AtFlags::EACCESS)
                 .map_err(|e| InputError::io(path, e.into()))?;
         }
-        if size == 0 { Vec::new() } else { vec![(0, size)] }
+        if size == 0 {
+            Vec::new()
+        } else {
+            vec![(0, size)]
+        }
     };
     let source = Source::Path(Arc::new(host));
     let segments = data.into_iter().map(|(offset, len)| Segment {
@@ -312,7 +316,9 @@ fn refuse_kernel_file_system(path: &Path) -> Result<(), InputError> {
     match name {
         Some((_, name)) => Err(InputError::file(
             path,
-            format!("{name} is mounted here, which shows this host: unmount it, the image mounts its own"),
+            format!(
+                "{name} is mounted here, which shows this host: unmount it, the image mounts its own"
+            ),
         )),
         None => Ok(()),
     }

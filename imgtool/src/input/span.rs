@@ -114,7 +114,9 @@ impl Span {
 
     /// Up to `buf.len()` of its first bytes.
     pub(super) fn head<'b>(&self, buf: &'b mut [u8]) -> Result<&'b [u8], InputError> {
-        let len = usize::try_from(self.len).unwrap_or(usize::MAX).min(buf.len());
+        let len = usize::try_from(self.len)
+            .unwrap_or(usize::MAX)
+            .min(buf.len());
         self.read_exact_at(0, &mut buf[..len])?;
         Ok(&buf[..len])
     }

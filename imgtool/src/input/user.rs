@@ -37,12 +37,16 @@ pub fn resolve_user(tree: &Tree, user: &str) -> Result<(u32, u32, Vec<u32>), Inp
     let (name, uid, own_group) = match entry {
         Some((name, uid, gid)) => (Some(name), uid, gid),
         None if found.is_some() => {
-            return Err(refuse("its line in the image's /etc/passwd is broken".to_string()));
+            return Err(refuse(
+                "its line in the image's /etc/passwd is broken".to_string(),
+            ));
         }
         None => match number(name) {
             Some(uid) => (None, uid, 0),
             None => {
-                return Err(refuse(format!("the image's /etc/passwd has no user {name:?}")));
+                return Err(refuse(format!(
+                    "the image's /etc/passwd has no user {name:?}"
+                )));
             }
         },
     };
@@ -53,9 +57,9 @@ pub fn resolve_user(tree: &Tree, user: &str) -> Result<(u32, u32, Vec<u32>), Inp
             .iter()
             .find(|fields| fields.first().is_some_and(|f| f == group))
             .and_then(gid_of);
-        let gid = found.or_else(|| number(group)).ok_or_else(|| {
-            refuse(format!("the image's /etc/group has no group {group:?}"))
-        })?;
+        let gid = found
+            .or_else(|| number(group))
+            .ok_or_else(|| refuse(format!("the image's /etc/group has no group {group:?}")))?;
         return Ok((uid, gid, Vec::new()));
     }
     let mut others: Vec<u32> = groups

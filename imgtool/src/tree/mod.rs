@@ -8,8 +8,8 @@ mod holes;
 mod resolve;
 
 pub use content::{Content, ContentError, HostFile, Region, Regions, Segment, Source};
-pub use resolve::{Place, ResolveError};
 pub use holes::{CHUNK, find_data, is_zero};
+pub use resolve::{Place, ResolveError};
 
 use std::collections::BTreeMap;
 

@@ -280,7 +280,10 @@ mod tests {
         assert_eq!(place.name.as_deref(), Some(&b"new"[..]));
         // The last component is not followed.
         let place = tree.locate(b"/lib").unwrap();
-        assert_eq!((place.dir, tree.locate(b"/").unwrap().name), (Tree::ROOT, None));
+        assert_eq!(
+            (place.dir, tree.locate(b"/").unwrap().name),
+            (Tree::ROOT, None)
+        );
     }
 
     #[test]

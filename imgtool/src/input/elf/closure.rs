@@ -227,7 +227,11 @@ mod tests {
             ("/a/./b//c", Some("/a/b/c")),
             ("lib", None),
         ] {
-            assert_eq!(expand(dir, origin).as_deref(), expected.map(Path::new), "{dir}");
+            assert_eq!(
+                expand(dir, origin).as_deref(),
+                expected.map(Path::new),
+                "{dir}"
+            );
         }
         // Nothing is above the root directory, as for the kernel.
         let moved = expand("$ORIGIN/../lib", Path::new("/"));

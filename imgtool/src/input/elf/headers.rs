@@ -55,7 +55,9 @@ pub(super) fn read(span: &Span) -> Result<ElfHeaders, InputError> {
         return Err(refuse("not an ELF file"));
     }
     if header[4] != elf::ELFCLASS64.0 || header[5] != elf::ELFDATA2LSB.0 {
-        return Err(refuse("not a 64-bit little-endian ELF file; the image is for x86-64"));
+        return Err(refuse(
+            "not a 64-bit little-endian ELF file; the image is for x86-64",
+        ));
     }
     let machine = u16_at(&header, 18);
     if machine != elf::EM_X86_64.0 {
@@ -68,11 +70,15 @@ pub(super) fn read(span: &Span) -> Result<ElfHeaders, InputError> {
         return Err(refuse("an object file, not linked to a program"));
     }
     if file_type != elf::ET_EXEC.0 && file_type != elf::ET_DYN.0 {
-        return Err(refuse("an ELF file that is neither a program nor a library"));
+        return Err(refuse(
+            "an ELF file that is neither a program nor a library",
+        ));
     }
     let count = usize::from(u16_at(&header, 56));
     if count > MAX_PROGRAM_HEADERS || usize::from(u16_at(&header, 54)) != PROGRAM_HEADER_SIZE {
-        return Err(refuse("an ELF file without program headers of the known kind"));
+        return Err(refuse(
+            "an ELF file without program headers of the known kind",
+        ));
     }
     let table = bytes(u64_at(&header, 32), count * PROGRAM_HEADER_SIZE)?;
     let segments: Vec<Segment> = table
@@ -104,32 +110,34 @@ pub(super) fn read(span: &Span) -> Result<ElfHeaders, InputError> {
         let entries: Vec<(i64, u64)> = entries
             .chunks_exact(DYNAMIC_SIZE)
             .map(|e| (u64_at(e, 0).cast_signed(), u64_at(e, 8)))
-            .take_while(|&(tag, _)| tag != i64::from(elf::DT_NULL.0))
+            .take_while(|&(tag, _)| tag != elf::DT_NULL.0)
             .collect();
         let value = |tag: i64| entries.iter().find(|e| e.0 == tag).map(|e| e.1);
-        let flags = value(i64::from(elf::DT_FLAGS_1.0)).unwrap_or(0);
-        is_pie = flags & u64::from(elf::DF_1_PIE.0) != 0;
+        let flags = value(elf::DT_FLAGS_1.0).unwrap_or(0);
+        is_pie = flags & elf::DF_1_PIE.0 != 0;
         // Absent in a file that names nothing.
-        let strings = value(i64::from(elf::DT_STRTAB.0)).and_then(|a| file_offset(&segments, a));
+        let strings = value(elf::DT_STRTAB.0).and_then(|a| file_offset(&segments, a));
         let string = |at: u64| -> Result<String, InputError> {
-            let start = strings.and_then(|s| s.checked_add(at)).ok_or_else(cut_off)?;
+            let start = strings
+                .and_then(|s| s.checked_add(at))
+                .ok_or_else(cut_off)?;
             let left = span.len.checked_sub(start).ok_or_else(cut_off)?;
             let len = left.min(MAX_STRING) as usize;
             text(&bytes(start, len)?).ok_or_else(|| refuse("a library name that is broken"))
         };
         for &(tag, at) in &entries {
-            if tag == i64::from(elf::DT_NEEDED.0) {
+            if tag == elf::DT_NEEDED.0 {
                 out.needed.push(string(at)?);
-            } else if tag == i64::from(elf::DT_RPATH.0) {
+            } else if tag == elf::DT_RPATH.0 {
                 out.rpath.extend(directories(&string(at)?));
-            } else if tag == i64::from(elf::DT_RUNPATH.0) {
+            } else if tag == elf::DT_RUNPATH.0 {
                 out.runpath.extend(directories(&string(at)?));
             }
         }
     }
     let entry = u64_at(&header, 24);
-    out.executable = entry != 0
-        && (file_type == elf::ET_EXEC.0 || is_pie || out.interpreter.is_some());
+    out.executable =
+        entry != 0 && (file_type == elf::ET_EXEC.0 || is_pie || out.interpreter.is_some());
     Ok(out)
 }
 
@@ -145,7 +153,9 @@ fn file_offset(segments: &[Segment], address: u64) -> Option<u64> {
 }
 
 fn directories(list: &str) -> impl Iterator<Item = String> {
-    list.split(':').filter(|d| !d.is_empty()).map(str::to_string)
+    list.split(':')
+        .filter(|d| !d.is_empty())
+        .map(str::to_string)
 }
 
 /// A NUL-terminated, not empty string.

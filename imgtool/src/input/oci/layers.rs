@@ -27,7 +27,10 @@ pub(super) fn apply<L: Sync>(
 ) -> Result<Image, InputError> {
     let found = config::platform(configuration.os(), configuration.architecture());
     if found != config::PLATFORM {
-        return Err(store.refuse(format!("it is for {found}; only {} boots", config::PLATFORM)));
+        return Err(store.refuse(format!(
+            "it is for {found}; only {} boots",
+            config::PLATFORM
+        )));
     }
     let diff_ids = configuration.rootfs().diff_ids();
     if diff_ids.len() != layers.len() {
@@ -47,7 +50,9 @@ pub(super) fn apply<L: Sync>(
         .zip(diff_ids)
         .map(|(layer, diff_id)| uncompressed(store, &open(layer)?, diff_id, options, budget))
         .collect();
-    let spans = spans.into_iter().collect::<Result<Vec<Span>, InputError>>()?;
+    let spans = spans
+        .into_iter()
+        .collect::<Result<Vec<Span>, InputError>>()?;
     let mut tree = Tree::new();
     for (span, layer) in spans.iter().zip(0..) {
         let mode = tar::Mode {

@@ -42,7 +42,14 @@ pub(in crate::input) fn load(
     }
     let open = |layer: &Descriptor| store.blob(layer);
     let limits = (options, budget);
-    layers::apply(store, &configuration, manifest.layers(), open, limits, warnings)
+    layers::apply(
+        store,
+        &configuration,
+        manifest.layers(),
+        open,
+        limits,
+        warnings,
+    )
 }
 
 /// The one image for linux/amd64.
@@ -130,7 +137,11 @@ fn candidates(store: &Store) -> Result<BTreeMap<String, Candidate>, InputError> 
             return Err(store.refuse(why));
         }
         if is_manifest(descriptor.media_type()) {
-            let name = if name.is_empty() { digest.clone() } else { name };
+            let name = if name.is_empty() {
+                digest.clone()
+            } else {
+                name
+            };
             found.insert(digest, Candidate { descriptor, name });
         } else if is_index(descriptor.media_type()) {
             if depth >= MAX_DEPTH {

@@ -33,11 +33,7 @@ pub(in crate::input) struct Forms {
 
 impl Forms {
     /// Takes note of the member `name`.
-    pub(in crate::input) fn see(
-        &mut self,
-        name: &[u8],
-        content: impl FnOnce() -> Option<Vec<u8>>,
-    ) {
+    pub(in crate::input) fn see(&mut self, name: &[u8], content: impl FnOnce() -> Option<Vec<u8>>) {
         match name.strip_prefix(b"./").unwrap_or(name) {
             b"oci-layout" => self.layout = true,
             b"index.json" => self.index = true,
@@ -187,9 +183,9 @@ impl Store {
         span: &Span,
         what: &str,
     ) -> Result<T, InputError> {
-        let bytes = span.read_all(MAX_DOCUMENT)?.ok_or_else(|| {
-            self.refuse(format!("{what} is larger than {MAX_DOCUMENT} bytes"))
-        })?;
+        let bytes = span
+            .read_all(MAX_DOCUMENT)?
+            .ok_or_else(|| self.refuse(format!("{what} is larger than {MAX_DOCUMENT} bytes")))?;
         serde_json::from_slice(&bytes).map_err(|source| InputError::Json {
             image: self.name.clone(),
             document: what.to_string(),

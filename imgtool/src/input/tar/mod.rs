@@ -11,8 +11,7 @@ use super::InputError;
 use super::budget::Budget;
 use super::span::Span;
 use crate::tree::{
-    Content, Kind, Node, NodeId, Region, Regions, ResolveError, Segment, Source, Tree,
-    find_data,
+    Content, Kind, Node, NodeId, Region, Regions, ResolveError, Segment, Source, Tree, find_data,
 };
 use reader::{Entry, EntryKind, Reader, shown};
 use std::collections::BTreeMap;
@@ -190,14 +189,15 @@ impl Applier<'_> {
     }
 
     fn link_target(&self, entry: &Entry) -> Result<NodeId, Refusal> {
-        let missing = |why: &str| {
-            Refusal::Entry(format!("a hard link to {:?}: {why}", shown(&entry.link)))
-        };
+        let missing =
+            |why: &str| Refusal::Entry(format!("a hard link to {:?}: {why}", shown(&entry.link)));
         let place = self
             .tree
             .locate(&entry.link)
             .map_err(|e| missing(&e.to_string()))?;
-        let target = place.name.and_then(|name| self.tree.child(place.dir, &name));
+        let target = place
+            .name
+            .and_then(|name| self.tree.child(place.dir, &name));
         let target = target.ok_or_else(|| missing("there is no such file before it"))?;
         if self.tree.entries(target).is_some() {
             return Err(missing("that is a directory"));
@@ -362,6 +362,9 @@ pub(super) fn check_target(target: &[u8]) -> Result<(), String> {
     }
 }
 
+/// Name and content of a regular file; no content if it is not in one piece.
+pub(super) type Member = (Vec<u8>, Option<Span>);
+
 /// The regular files of an archive, by name, for a look at what it is.
 pub(super) struct Members<'a> {
     reader: Reader<'a>,
@@ -376,8 +379,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// The next name, and the content if it is in one piece.
-    pub(super) fn next(&mut self) -> Result<Option<(Vec<u8>, Option<Span>)>, InputError> {
+    /// The next one.
+    pub(super) fn next(&mut self) -> Result<Option<Member>, InputError> {
         while let Some(entry) = self.reader.next()? {
             if entry.kind == EntryKind::File {
                 let content = match entry.regions.as_slice() {

@@ -55,7 +55,10 @@ mod tests {
             (b"-1\0", None),
             (b"8\0", None),
             (b"\x80\0\0\0\0\0\0\x01\0", Some(256)),
-            (b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", Some(i64::MAX as u64)),
+            (
+                b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff",
+                Some(i64::MAX as u64),
+            ),
             (b"\x80\0\0\0\x80\0\0\0\0\0\0\0", None),
             (b"\x80\x01\0\0\0\0\0\0\0\0\0\0", None),
             (b"\xff\xff\xff\xff", None),

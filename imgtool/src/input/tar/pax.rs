@@ -10,15 +10,16 @@ pub(super) type Record = (Vec<u8>, Vec<u8>);
 pub(super) fn parse(mut body: &[u8]) -> Result<Vec<Record>, String> {
     let mut records = Vec::new();
     while !body.is_empty() {
-        let record = split_record(body).ok_or("a pax record that is not \"LENGTH KEY=VALUE\"")?;
-        let (key, value) = record.1;
-        records.push((key.to_vec(), value.to_vec()));
-        body = &body[record.0..];
+        let (record, rest) =
+            split_record(body).ok_or("a pax record that is not \"LENGTH KEY=VALUE\"")?;
+        records.push(record);
+        body = rest;
     }
     Ok(records)
 }
 
-fn split_record(body: &[u8]) -> Option<(usize, (&[u8], &[u8]))> {
+/// The first record and what follows it.
+fn split_record(body: &[u8]) -> Option<(Record, &[u8])> {
     let space = body.iter().take(20).position(|&b| b == b' ')?;
     let len = usize::try_from(decimal(&body[..space])?).ok()?;
     let record = body.get(space + 1..len)?;
@@ -29,7 +30,8 @@ fn split_record(body: &[u8]) -> Option<(usize, (&[u8], &[u8]))> {
     if equals == 0 {
         return None;
     }
-    Some((len, (&record[..equals], &record[equals + 1..])))
+    let (key, value) = (&record[..equals], &record[equals + 1..]);
+    Some(((key.to_vec(), value.to_vec()), &body[len..]))
 }
 
 /// The name of an extended attribute that a keyword stands for, and its value.

@@ -424,10 +424,7 @@ fn entry_kind(header: &Header, path: &[u8]) -> Result<EntryKind, String> {
         b'5' => EntryKind::Directory,
         b'6' => EntryKind::Fifo,
         other => {
-            return Err(format!(
-                "an entry of unknown type {:?}",
-                char::from(other)
-            ));
+            return Err(format!("an entry of unknown type {:?}", char::from(other)));
         }
     })
 }
@@ -453,8 +450,12 @@ fn kept_xattrs(records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Xattrs, String> {
         if !encoded.iter().any(|prefix| key.starts_with(prefix)) {
             continue;
         }
-        let (name, value) = pax::xattr(key, value)
-            .ok_or_else(|| format!("its attribute {:?} is not encoded as it should be", lossy(key)))?;
+        let (name, value) = pax::xattr(key, value).ok_or_else(|| {
+            format!(
+                "its attribute {:?} is not encoded as it should be",
+                lossy(key)
+            )
+        })?;
         if !xattrs::keep(&name) {
             continue;
         }

@@ -202,7 +202,12 @@ mod tests {
             (&[(4096, 512)], 4096, 512, "past the end"),
             (&[(u64::MAX, 2)], 4096, 2, "past the end"),
             (&[(0, 512)], 4096, 100, "more bytes than the archive"),
-            (&[(0, 512)], 4096, 1024, "of 512 bytes where the archive holds 1024"),
+            (
+                &[(0, 512)],
+                4096,
+                1024,
+                "of 512 bytes where the archive holds 1024",
+            ),
             (&[(0, 100), (512, 100)], 4096, 200, "not whole blocks"),
         ] {
             let error = place(&map.to_vec(), size, 0, stored).unwrap_err();
