@@ -42,6 +42,35 @@ pub enum Source {
         /// What messages call it.
         name: Arc<str>,
     },
+    /// An open archive of the host, checked against what was scanned at each read.
+    Archive {
+        /// The file.
+        file: Arc<File>,
+        /// What it was when its table of contents was read.
+        host: Arc<HostFile>,
+    },
+    /// A file of which an archive holds only some regions; offsets are the file's own.
+    Regions(Arc<Regions>),
+}
+
+/// The regions of a sparse file that an archive holds; everything else is zero.
+#[derive(Debug)]
+pub struct Regions {
+    /// The archive.
+    pub source: Source,
+    /// Ascending by `offset`, not overlapping, none empty.
+    pub regions: Vec<Region>,
+}
+
+/// A stored region of a sparse file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region {
+    /// Where in the file it starts.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Where in the archive its bytes start.
+    pub at: u64,
 }
 
 /// A regular file of the host as the scan saw it.
@@ -162,7 +191,36 @@ impl Source {
                         source,
                     })
             }
+            Source::Archive { file, host } => {
+                let read = file.read_exact_at(buf, at);
+                host.check(file)?;
+                read.map_err(|source| host.io(source))
+            }
+            Source::Regions(regions) => regions.read_exact_at(at, buf),
         }
+    }
+}
+
+impl Regions {
+    fn read_exact_at(&self, at: u64, buf: &mut [u8]) -> Result<(), ContentError> {
+        let end = at
+            .checked_add(buf.len() as u64)
+            .ok_or_else(|| short("sparse file"))?;
+        buf.fill(0);
+        let first = self
+            .regions
+            .partition_point(|r| r.offset.saturating_add(r.len) <= at);
+        for region in &self.regions[first..] {
+            if region.offset >= end {
+                break;
+            }
+            let from = region.offset.max(at);
+            let to = region.offset.saturating_add(region.len).min(end);
+            let part = &mut buf[(from - at) as usize..(to - at) as usize];
+            let place = region.at.saturating_add(from - region.offset);
+            self.source.read_exact_at(place, part)?;
+        }
+        Ok(())
     }
 }
 
@@ -205,5 +263,62 @@ impl Content {
                 .read_exact_at(segment.at, &mut bytes[start..end])?;
         }
         Ok(Some(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_of_a_sparse_file_read_as_the_file() {
+        let regions = Regions {
+            source: Source::Memory(b"??abcdef".as_slice().into()),
+            regions: vec![
+                Region {
+                    offset: 2,
+                    len: 3,
+                    at: 2,
+                },
+                Region {
+                    offset: 7,
+                    len: 3,
+                    at: 5,
+                },
+            ],
+        };
+        let source = Source::Regions(Arc::new(regions));
+        let whole = b"\0\0abc\0\0def\0\0";
+        for from in 0..whole.len() {
+            for to in from..=whole.len() {
+                let mut buf = vec![9; to - from];
+                source.read_exact_at(from as u64, &mut buf).unwrap();
+                assert_eq!(buf, &whole[from..to], "{from}..{to}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_shrank_or_changed_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, [1; 100]).unwrap();
+        let file = Arc::new(File::open(&path).unwrap());
+        let host = Arc::new(HostFile::new(path.clone(), &file.metadata().unwrap()));
+        let sources = [
+            Source::Path(host.clone()),
+            Source::Archive {
+                file,
+                host: host.clone(),
+            },
+        ];
+        for source in &sources {
+            source.read_exact_at(0, &mut [0; 100]).unwrap();
+        }
+        std::fs::write(&path, [1; 50]).unwrap();
+        for source in &sources {
+            let error = source.read_exact_at(0, &mut [0; 100]).unwrap_err();
+            assert!(matches!(error, ContentError::Changed { .. }), "{error}");
+        }
     }
 }

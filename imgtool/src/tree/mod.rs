@@ -5,9 +5,11 @@
 
 mod content;
 mod holes;
+mod resolve;
 
-pub use content::{Content, ContentError, HostFile, Segment, Source};
+pub use content::{Content, ContentError, HostFile, Region, Regions, Segment, Source};
 pub use holes::{CHUNK, find_data, is_zero};
+pub use resolve::{Place, ResolveError};
 
 use std::collections::BTreeMap;
 
@@ -203,6 +205,11 @@ impl Tree {
             at = self.child(at, name)?;
         }
         Some(at)
+    }
+
+    /// The highest layer of any node.
+    pub fn top_layer(&self) -> u32 {
+        self.nodes.iter().map(|n| n.layer).max().unwrap_or(0)
     }
 
     /// Every linked node once, parents before children, entries in name order, each with one of
