@@ -16,6 +16,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::failure::{Context, Failure, Result};
 use super::log::open_terminal;
+use super::signals;
 
 /// Where programs are looked for when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -101,6 +102,7 @@ impl<'a> Program<'a> {
             Gid::from_raw(self.config.gid),
         );
         let become_application = move || -> io::Result<()> {
+            signals::unblock_all();
             setsid()?;
             setrlimit(Resource::Nofile, OPEN_FILES)?;
             set_thread_groups(&groups)?;

@@ -65,6 +65,18 @@ impl Signals {
     }
 }
 
+/// Unblocks every signal, in a child before it becomes the application: the mask is inherited.
+/// Allocates nothing and takes no lock.
+pub(crate) fn unblock_all() {
+    // SAFETY: the set is initialised by sigemptyset before pthread_sigmask reads it.
+    #[allow(unsafe_code)]
+    unsafe {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut());
+    }
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
