@@ -165,6 +165,7 @@ impl Run {
             Outcome::Exited(exit) => ("exited", json!(exit)),
             Outcome::PoweredOff => ("powered-off", json!(null)),
             Outcome::Reset => ("reset", json!(null)),
+            Outcome::NothingToBoot => ("nothing-to-boot", json!(null)),
             Outcome::Failed(reason) => ("failed", json!(reason)),
             Outcome::Panicked(line) => ("panicked", json!(line)),
             Outcome::TimedOut => ("timed-out", json!(null)),
@@ -208,6 +209,10 @@ fn judge(expect: Option<&str>, report: &Report) -> Result<(), String> {
             format!("the guest powered off, and the console did not show {text:?}")
         }
         (Outcome::Reset, _) => "the guest reset itself".to_string(),
+        (Outcome::NothingToBoot, _) => {
+            let firmware = name(report.firmware);
+            format!("the firmware ({firmware}) found nothing to boot on the image")
+        }
         (Outcome::Failed(reason), _) => format!("the guest's PID 1 gave up: {reason}"),
         (Outcome::Panicked(line), _) => format!("the guest's kernel gave up: {line}"),
         (Outcome::TimedOut, None) => "time was up".to_string(),

@@ -6,6 +6,11 @@ use super::*;
 
 /// An image that writes `text` to the console, and options to boot it.
 fn machine(text: &str, then: Then) -> Option<(tempfile::TempDir, Options)> {
+    disk(&saying(text, then))
+}
+
+/// An image that starts with `sector`, and options to boot it.
+fn disk(sector: &[u8]) -> Option<(tempfile::TempDir, Options)> {
     let version = Command::new(QEMU).arg("--version").output();
     if version.is_err() {
         assert!(
@@ -17,7 +22,7 @@ fn machine(text: &str, then: Then) -> Option<(tempfile::TempDir, Options)> {
     }
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("a, b.img");
-    let mut bytes = saying(text, then).to_vec();
+    let mut bytes = sector.to_vec();
     bytes.resize(1 << 20, 0);
     std::fs::write(&image, bytes).unwrap();
     let options = Options {
@@ -98,6 +103,23 @@ fn the_console_decides_the_outcome() {
             expected == Outcome::Expected
         );
         assert!(console.contains(expect.filter(|e| text.contains(e)).unwrap_or(text)));
+    }
+}
+
+#[test]
+fn an_image_that_cannot_boot_is_noticed_at_once() {
+    for firmware in [Firmware::Bios, Firmware::Uefi] {
+        let Some((_dir, mut options)) = disk(&[0; 512]) else {
+            return;
+        };
+        if firmware == Firmware::Uefi && find_ovmf().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "no OVMF (Debian: ovmf)");
+            eprintln!("skipped: no OVMF (Debian: ovmf)");
+            return;
+        }
+        options.firmware = Some(firmware);
+        let (report, console) = run(&options);
+        assert_eq!(report.outcome, Outcome::NothingToBoot, "{console}");
     }
 }
 
