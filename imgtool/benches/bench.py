@@ -250,10 +250,10 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     table = Table()
     if "tree" in options.only:
-        tree = inputs.tree(options.dir, HELLO)
+        tree = inputs.made("tree", options.dir, HELLO)
         inputs.warm(tree)
         peak = bench_tree(table, tree, work, options.rounds)
-        bench_memory(table, peak, inputs.sparse(options.dir, HELLO), work)
+        bench_memory(table, peak, inputs.made("sparse", options.dir, HELLO), work)
     if "boot" in options.only:
         image = bench_hello(table, work)
         bench_boot(table, image, work, options.rounds)

@@ -1,4 +1,4 @@
-"""Boots for the bench: by `imgtool run`, and by `qemu -kernel` with the same kernel and initramfs."""
+"""Boots for the bench: `imgtool run`, and `qemu -kernel` with the same kernel and initramfs."""
 
 import json
 import os
@@ -56,7 +56,8 @@ def esp_start(image):
 def sections(pe):
     """Sections of a PE file by name."""
     header = struct.unpack_from("<I", pe, 0x3C)[0]
-    count, optional = struct.unpack_from("<H", pe, header + 6)[0], struct.unpack_from("<H", pe, header + 20)[0]
+    count = struct.unpack_from("<H", pe, header + 6)[0]
+    optional = struct.unpack_from("<H", pe, header + 20)[0]
     table = header + 24 + optional
     out = {}
     for n in range(count):
@@ -66,7 +67,7 @@ def sections(pe):
 
 
 def direct(image, parts, work):
-    """Seconds from QEMU's start to the first line, with `-kernel`; else as `imgtool run` does it."""
+    """Seconds from QEMU's start to the first line, with `-kernel`; the rest as in `imgtool run`."""
     cmdline = parts[".cmdline"].read_bytes().rstrip(b"\0").decode().strip()
     overlay = work / "direct.qcow2"
     subprocess.run(
@@ -100,6 +101,7 @@ def wait_for(stream, text, start):
         ready = select.select([stream], [], [], max(left, 0))[0]
         chunk = os.read(stream.fileno(), 65536) if ready else b""
         if not chunk:
-            sys.exit(f"qemu -kernel: no {text.decode()!r}:\n{seen[-2000:].decode(errors='replace')}")
+            end = seen[-2000:].decode(errors="replace")
+            sys.exit(f"qemu -kernel: no {text.decode()!r}:\n{end}")
         seen += chunk
     return time.monotonic() - start

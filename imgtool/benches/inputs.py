@@ -1,9 +1,16 @@
-"""The bench's inputs: made once, from a fixed seed, the same everywhere."""
+"""The bench's inputs: made once, from a fixed seed, the same everywhere.
+
+They are made in a process of their own: the peak memory that the kernel reports for a command
+is at least that of the process that started it.
+"""
 
 import math
 import os
 import random
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 FILES = 27_000
 TOTAL = 1_288_490_189  # 1.2 GiB
@@ -12,28 +19,17 @@ VERSION = "1"
 MIB = 1 << 20
 
 
-def made(path, make):
-    """Makes the directory `path` with `make`, unless it is there already and whole."""
-    mark = path.with_suffix(".version")
-    if mark.exists() and mark.read_text() == VERSION:
-        return path
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    make(path)
-    os.sync()
-    mark.write_text(VERSION)
+def made(what, base, app):
+    """The directory `base`/`what`, made unless it is there already and whole."""
+    path, mark = base / what, base / f"{what}.version"
+    if not (mark.exists() and mark.read_text() == VERSION):
+        print(f"making {path}, once", file=sys.stderr)
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        subprocess.run([sys.executable, __file__, what, path, app], check=True)
+        os.sync()
+        mark.write_text(VERSION)
     return path
-
-
-def tree(base, app):
-    """27,000 files, 1.2 GiB, sizes and compressibility like a distribution's."""
-    print(f"making {FILES} files in {base}/tree, once", flush=True)
-    return made(base / "tree", lambda path: make_tree(path, app))
-
-
-def sparse(base, app):
-    """A file of 20 GiB with a MiB of data in each 64 MiB."""
-    return made(base / "sparse", lambda path: make_sparse(path, app))
 
 
 def warm(path):
@@ -88,6 +84,7 @@ def content(rng, text, size):
 
 
 def make_tree(path, app):
+    """27,000 files, 1.2 GiB, sizes and compressibility like a distribution's."""
     rng = random.Random(1)
     text = words(rng, 24 * MIB)
     folders = [path]
@@ -105,6 +102,7 @@ def make_tree(path, app):
 
 
 def make_sparse(path, app):
+    """A file of 20 GiB with a MiB of data in each 64 MiB."""
     rng = random.Random(2)
     text = words(rng, 4 * MIB)
     with open(path / "data", "wb") as file:
@@ -113,3 +111,7 @@ def make_sparse(path, app):
             file.write(content(rng, text, MIB))
         file.truncate(20 << 30)
     shutil.copy(app, path / "app")
+
+
+if __name__ == "__main__":
+    {"tree": make_tree, "sparse": make_sparse}[sys.argv[1]](Path(sys.argv[2]), sys.argv[3])
