@@ -124,6 +124,22 @@ fn an_image_that_cannot_boot_is_noticed_at_once() {
 }
 
 #[test]
+fn the_power_button_is_pressed_once_the_text_was_seen() {
+    let Some((_dir, mut options)) = machine("hello\r\n", Then::PowerOffWhenAsked) else {
+        return;
+    };
+    options.expect = Some("hello".to_string());
+    options.power_off = true;
+    let (report, _) = run(&options);
+    assert_eq!(report.outcome, Outcome::Expected);
+    // Without the button it waits for ever.
+    options.expect = Some("never".to_string());
+    options.timeout = Some(Duration::from_secs(2));
+    let (report, _) = run(&options);
+    assert_eq!(report.outcome, Outcome::TimedOut);
+}
+
+#[test]
 fn every_disk_boots_and_the_image_stays_as_it_was() {
     for disk in [Disk::Virtio, Disk::Nvme, Disk::Ide] {
         let Some((_dir, mut options)) = machine("hello\r\n", Then::Hang) else {
