@@ -231,3 +231,72 @@ fn name(value: impl clap::ValueEnum) -> String {
         .map(|value| value.get_name().to_string())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(outcome: Outcome) -> Report {
+        Report {
+            outcome,
+            firmware: Firmware::Bios,
+            accel: Accel::Tcg,
+            forwards: Vec::new(),
+            elapsed: Duration::from_secs(2),
+            expected_after: None,
+            last_lines: "the end".to_string(),
+        }
+    }
+
+    #[test]
+    fn outcomes_are_judged_by_what_was_asked_for() {
+        let status = |n| Outcome::Exited(Exit::Status(n));
+        for (outcome, expect, message) in [
+            (Outcome::Expected, Some("x"), None),
+            (status(0), None, None),
+            (Outcome::PoweredOff, None, None),
+            (
+                status(3),
+                None,
+                Some("the application exited with status 3"),
+            ),
+            (
+                Outcome::Exited(Exit::Signal(9)),
+                None,
+                Some("the application was ended by signal 9"),
+            ),
+            (status(0), Some("x"), Some("did not show \"x\"")),
+            (Outcome::PoweredOff, Some("x"), Some("did not show \"x\"")),
+            (
+                Outcome::Reset,
+                None,
+                Some("reset itself\nthe console's end:\nthe end"),
+            ),
+            (Outcome::NothingToBoot, None, Some("(bios) found nothing")),
+            (
+                Outcome::Failed("no root".into()),
+                None,
+                Some("gave up: no root"),
+            ),
+            (
+                Outcome::Panicked("VFS".into()),
+                Some("x"),
+                Some("gave up: VFS"),
+            ),
+            (
+                Outcome::TimedOut,
+                Some("x"),
+                Some("before the console showed \"x\""),
+            ),
+            (Outcome::TimedOut, None, Some("time was up")),
+            (Outcome::Interrupted, None, Some("interrupted")),
+        ] {
+            let result = judge(expect, &report(outcome.clone()));
+            match (message, result) {
+                (None, Ok(())) => {}
+                (Some(message), Err(said)) if said.contains(message) => {}
+                (_, result) => panic!("{outcome:?}, {expect:?}: {result:?}"),
+            }
+        }
+    }
+}
