@@ -14,9 +14,11 @@ setup:
 demo: build hello
     .ci/demo
 
+# --examples (there are none) takes in the features that tests turn on in shared dependencies, so
+# that `just test` finds everything compiled.
 # Build imgtool
 build:
-    cargo build --release -p imgtool
+    cargo build --release -p imgtool --bins --examples
 
 # Build the sample, a static binary
 hello:

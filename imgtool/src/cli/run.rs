@@ -165,6 +165,7 @@ impl Run {
             Outcome::Exited(exit) => ("exited", json!(exit)),
             Outcome::PoweredOff => ("powered-off", json!(null)),
             Outcome::Reset => ("reset", json!(null)),
+            Outcome::NothingToBoot => ("nothing-to-boot", json!(null)),
             Outcome::Failed(reason) => ("failed", json!(reason)),
             Outcome::Panicked(line) => ("panicked", json!(line)),
             Outcome::TimedOut => ("timed-out", json!(null)),
@@ -208,6 +209,10 @@ fn judge(expect: Option<&str>, report: &Report) -> Result<(), String> {
             format!("the guest powered off, and the console did not show {text:?}")
         }
         (Outcome::Reset, _) => "the guest reset itself".to_string(),
+        (Outcome::NothingToBoot, _) => {
+            let firmware = name(report.firmware);
+            format!("the firmware ({firmware}) found nothing to boot on the image")
+        }
         (Outcome::Failed(reason), _) => format!("the guest's PID 1 gave up: {reason}"),
         (Outcome::Panicked(line), _) => format!("the guest's kernel gave up: {line}"),
         (Outcome::TimedOut, None) => "time was up".to_string(),
@@ -225,4 +230,73 @@ fn name(value: impl clap::ValueEnum) -> String {
         .to_possible_value()
         .map(|value| value.get_name().to_string())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(outcome: Outcome) -> Report {
+        Report {
+            outcome,
+            firmware: Firmware::Bios,
+            accel: Accel::Tcg,
+            forwards: Vec::new(),
+            elapsed: Duration::from_secs(2),
+            expected_after: None,
+            last_lines: "the end".to_string(),
+        }
+    }
+
+    #[test]
+    fn outcomes_are_judged_by_what_was_asked_for() {
+        let status = |n| Outcome::Exited(Exit::Status(n));
+        for (outcome, expect, message) in [
+            (Outcome::Expected, Some("x"), None),
+            (status(0), None, None),
+            (Outcome::PoweredOff, None, None),
+            (
+                status(3),
+                None,
+                Some("the application exited with status 3"),
+            ),
+            (
+                Outcome::Exited(Exit::Signal(9)),
+                None,
+                Some("the application was ended by signal 9"),
+            ),
+            (status(0), Some("x"), Some("did not show \"x\"")),
+            (Outcome::PoweredOff, Some("x"), Some("did not show \"x\"")),
+            (
+                Outcome::Reset,
+                None,
+                Some("reset itself\nthe console's end:\nthe end"),
+            ),
+            (Outcome::NothingToBoot, None, Some("(bios) found nothing")),
+            (
+                Outcome::Failed("no root".into()),
+                None,
+                Some("gave up: no root"),
+            ),
+            (
+                Outcome::Panicked("VFS".into()),
+                Some("x"),
+                Some("gave up: VFS"),
+            ),
+            (
+                Outcome::TimedOut,
+                Some("x"),
+                Some("before the console showed \"x\""),
+            ),
+            (Outcome::TimedOut, None, Some("time was up")),
+            (Outcome::Interrupted, None, Some("interrupted")),
+        ] {
+            let result = judge(expect, &report(outcome.clone()));
+            match (message, result) {
+                (None, Ok(())) => {}
+                (Some(message), Err(said)) if said.contains(message) => {}
+                (_, result) => panic!("{outcome:?}, {expect:?}: {result:?}"),
+            }
+        }
+    }
 }

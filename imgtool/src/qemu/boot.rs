@@ -36,6 +36,8 @@ pub enum Outcome {
     PoweredOff,
     /// The guest reset itself.
     Reset,
+    /// The firmware found nothing to boot.
+    NothingToBoot,
     /// PID 1 gave up; its reason.
     Failed(String),
     /// The kernel gave up; its line.
@@ -275,6 +277,7 @@ impl Watch<'_> {
                 self.exit = Some(exit);
                 return Ok(None);
             }
+            Event::NothingToBoot => Outcome::NothingToBoot,
             Event::Failed(reason) => Outcome::Failed(reason),
             Event::Panicked(line) => Outcome::Panicked(line),
         };

@@ -9,6 +9,10 @@ const MAX_LINE: usize = 4096;
 /// What Linux writes before it gives up (`kernel/panic.c`).
 const PANIC: &str = "Kernel panic - not syncing";
 
+/// What the firmwares write when there is nothing they can boot: SeaBIOS, and OVMF as it turns to
+/// its shell.
+const NOTHING_TO_BOOT: [&str; 2] = ["No bootable device.", "UEFI Interactive Shell v"];
+
 /// How the application ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -26,6 +30,8 @@ pub(super) enum Event {
     Expected,
     /// The application ended for good.
     Exited(Exit),
+    /// The firmware found nothing to boot.
+    NothingToBoot,
     /// PID 1 gave up; its reason.
     Failed(String),
     /// The kernel gave up; its line.
@@ -90,6 +96,10 @@ impl Scanner {
 fn read_line(line: &str) -> Option<Event> {
     if let Some(at) = line.find(PANIC) {
         return Some(Event::Panicked(printable(&line[at..]).trim().to_string()));
+    }
+    let plain = printable(line);
+    if NOTHING_TO_BOOT.iter().any(|text| plain.starts_with(text)) {
+        return Some(Event::NothingToBoot);
     }
     let (_, said) = line.split_once(PREFIX)?;
     if let Some(reason) = said.strip_prefix(FAILED) {
@@ -159,6 +169,15 @@ mod tests {
                     "Kernel panic - not syncing: VFS".to_string(),
                 )),
             ),
+            (
+                "\u{1b}[2JNo bootable device.\r\n",
+                Some(Event::NothingToBoot),
+            ),
+            (
+                "\u{1b}[2J\u{1b}[01;01HUEFI Interactive Shell v2.2\r\n",
+                Some(Event::NothingToBoot),
+            ),
+            ("app: No bootable device.\r\n", None),
             ("imgtool: application exited with status 0", None),
             ("imgtool: application exited with status x\n", None),
             ("imgtool: application started, pid 7\n", None),

@@ -18,6 +18,8 @@ pub(super) mod tests {
     pub(in crate::qemu) enum Then {
         Hang,
         PowerOff,
+        /// Once the power button was pressed.
+        PowerOffWhenAsked,
         Reset,
     }
 
@@ -32,6 +34,14 @@ pub(super) mod tests {
                 0xef, // out dx, ax
                 0xf4, 0xeb, 0xfd,
             ],
+            // The same, after PWRBTN_STS in PM1a_STS.
+            Then::PowerOffWhenAsked => &[
+                0xba, 0x00, 0x06, // mov dx, 0x600
+                0xed, // wait: in ax, dx
+                0xf6, 0xc4, 0x01, // test ah, 1
+                0x74, 0xfa, // jz wait
+                0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd,
+            ],
             // The keyboard controller's reset line.
             Then::Reset => &[0xb0, 0xfe, 0xe6, 0x64, 0xf4, 0xeb, 0xfd],
         };
@@ -40,8 +50,12 @@ pub(super) mod tests {
             0xfc, // cld
             0x31, 0xc0, // xor ax, ax
             0x8e, 0xd8, // mov ds, ax
-            0xbe, 0, 0,    // mov si, text
-            0xac, // 9, next: lodsb
+            0xbe, 0, 0, // mov si, text
+            // ACPI: PWRBTN_EN in PM1a_EN, without which QEMU's power button does nothing.
+            0xba, 0x02, 0x06, // mov dx, 0x602
+            0xb8, 0x00, 0x01, // mov ax, 0x100
+            0xef, // out dx, ax
+            0xac, // next: lodsb
             0x84, 0xc0, // test al, al
             0x74, 0x11, // jz end
             0x88, 0xc4, // mov ah, al

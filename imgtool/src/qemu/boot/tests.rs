@@ -6,6 +6,11 @@ use super::*;
 
 /// An image that writes `text` to the console, and options to boot it.
 fn machine(text: &str, then: Then) -> Option<(tempfile::TempDir, Options)> {
+    disk(&saying(text, then))
+}
+
+/// An image that starts with `sector`, and options to boot it.
+fn disk(sector: &[u8]) -> Option<(tempfile::TempDir, Options)> {
     let version = Command::new(QEMU).arg("--version").output();
     if version.is_err() {
         assert!(
@@ -17,7 +22,7 @@ fn machine(text: &str, then: Then) -> Option<(tempfile::TempDir, Options)> {
     }
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("a, b.img");
-    let mut bytes = saying(text, then).to_vec();
+    let mut bytes = sector.to_vec();
     bytes.resize(1 << 20, 0);
     std::fs::write(&image, bytes).unwrap();
     let options = Options {
@@ -99,6 +104,39 @@ fn the_console_decides_the_outcome() {
         );
         assert!(console.contains(expect.filter(|e| text.contains(e)).unwrap_or(text)));
     }
+}
+
+#[test]
+fn an_image_that_cannot_boot_is_noticed_at_once() {
+    for firmware in [Firmware::Bios, Firmware::Uefi] {
+        let Some((_dir, mut options)) = disk(&[0; 512]) else {
+            return;
+        };
+        if firmware == Firmware::Uefi && find_ovmf().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "no OVMF (Debian: ovmf)");
+            eprintln!("skipped: no OVMF (Debian: ovmf)");
+            return;
+        }
+        options.firmware = Some(firmware);
+        let (report, console) = run(&options);
+        assert_eq!(report.outcome, Outcome::NothingToBoot, "{console}");
+    }
+}
+
+#[test]
+fn the_power_button_is_pressed_once_the_text_was_seen() {
+    let Some((_dir, mut options)) = machine("hello\r\n", Then::PowerOffWhenAsked) else {
+        return;
+    };
+    options.expect = Some("hello".to_string());
+    options.power_off = true;
+    let (report, _) = run(&options);
+    assert_eq!(report.outcome, Outcome::Expected);
+    // Without the button it waits for ever.
+    options.expect = Some("never".to_string());
+    options.timeout = Some(Duration::from_secs(2));
+    let (report, _) = run(&options);
+    assert_eq!(report.outcome, Outcome::TimedOut);
 }
 
 #[test]
