@@ -176,6 +176,13 @@ fn archive(
                 holes: true,
             };
             tar::apply(&mut tree, span, mode, budget, warnings)?;
+            // A file of zeros is an archive of nothing, but nobody means it.
+            if tree.entries(Tree::ROOT).is_none_or(|e| e.is_empty()) {
+                return Err(InputError::File {
+                    path: span.name.to_string(),
+                    why: "an archive without files".to_string(),
+                });
+            }
             return Ok((InputKind::Tar, tree));
         }
     };

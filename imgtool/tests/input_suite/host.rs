@@ -75,6 +75,25 @@ fn a_directory_that_changes_is_refused_when_it_is_read() {
 }
 
 #[test]
+fn an_unreadable_file_is_named_by_the_scan() {
+    let (dir, root) = scratch("root");
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("secret"), "s").unwrap();
+    std::fs::set_permissions(root.join("secret"), PermissionsExt::from_mode(0o000)).unwrap();
+    if std::fs::read(root.join("secret")).is_ok() {
+        eprintln!("skipped: this user may read everything");
+        return;
+    }
+    let error = load(&root, &options(dir.path())).unwrap_err();
+    let text = message(&error);
+    assert!(
+        text.contains("/root/secret: can't be read: Permission denied"),
+        "{text}"
+    );
+    assert!(error.hint().unwrap().contains("readable to you"));
+}
+
+#[test]
 fn kernel_file_systems_are_not_content() {
     let dir = tempfile::tempdir().unwrap();
     let error = load(Path::new("/proc"), &options(dir.path())).unwrap_err();

@@ -210,6 +210,8 @@ proptest! {
         specs in vec((vec(any::<u8>(), 3), spec()), 0..40)
     ) {
         let (bytes, expected) = build(specs);
+        // An archive without files is refused.
+        prop_assume!(expected.lines().count() > 1);
         let input = load_bytes(&bytes).unwrap_or_else(|e| panic!("{}", message(&e)));
         prop_assert_eq!(flat(&dump(&input.tree)), flat(&expected));
     }
@@ -233,8 +235,27 @@ proptest! {
             }
         }
         let dir = tempfile::tempdir().unwrap();
-        if let Ok(tree) = imgtool::input::tar_from_bytes("damaged", &bytes, &options(dir.path())) {
-            tree.walk();
+        match imgtool::input::tar_from_bytes("damaged", &bytes, &options(dir.path())) {
+            Ok(tree) => prop_assert!(!tree.walk().is_empty()),
+            Err(error) => prop_assert!(message(&error).contains("damaged")),
+        }
+    }
+
+    #[test]
+    fn a_damaged_executable_is_read_or_refused_but_nothing_else(
+        damage in vec((0_usize..1024, any::<u8>()), 1..20),
+        len in 0_usize..65536,
+    ) {
+        use std::io::Read;
+        let mut bytes = Vec::new();
+        let program = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+        program.take(65536).read_to_end(&mut bytes).unwrap();
+        for (at, byte) in damage {
+            bytes[at] = byte;
+        }
+        bytes.truncate(len);
+        if let Err(error) = imgtool::input::elf_needed("damaged", &bytes) {
+            prop_assert!(message(&error).contains("damaged"));
         }
     }
 }

@@ -251,6 +251,16 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "single zero block",
         ),
         (
+            "two archives",
+            [good.clone(), vec![0; 4096], good.clone()].concat(),
+            "at byte 6144: a second archive",
+        ),
+        (
+            "nothing but zeros",
+            vec![0; 10240],
+            "an archive without files",
+        ),
+        (
             "bad checksum",
             {
                 let mut a = [good.clone()].concat();

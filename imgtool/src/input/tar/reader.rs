@@ -144,6 +144,7 @@ impl<'a> Reader<'a> {
                     return Err(self.refuse(self.at, why));
                 }
             }
+            self.refuse_second_archive()?;
             return Ok(None);
         }
         if !has_good_checksum(&header) {
@@ -152,6 +153,28 @@ impl<'a> Reader<'a> {
         }
         self.at += BLOCK;
         Ok(Some(header))
+    }
+
+    /// Archives put behind each other: most readers stop after the first, some go on. The end mark
+    /// is padded to records of 20 blocks, so the next would begin soon.
+    fn refuse_second_archive(&self) -> Result<(), InputError> {
+        let mut header = Header::new_old();
+        for block in 2..=20 {
+            let at = self.at.saturating_add(block * BLOCK);
+            if self.span.len.saturating_sub(at) < BLOCK {
+                break;
+            }
+            self.span.read_exact_at(at, header.as_mut_bytes())?;
+            if is_zero(&header) {
+                continue;
+            }
+            if has_good_checksum(&header) {
+                let why = "a second archive after the end mark; join archives with tar -A";
+                return Err(self.refuse(at, why));
+            }
+            break;
+        }
+        Ok(())
     }
 
     /// The body of an extension header, which is read whole.
