@@ -5,14 +5,15 @@
 
 pub mod bios;
 pub mod boot;
+pub mod build;
 pub mod disk;
 pub mod error;
 pub mod input;
 pub mod inspect;
 pub mod lock;
-pub mod qemu;
 pub mod pack;
 pub mod pass;
+pub mod qemu;
 pub mod spec;
 pub mod tree;
 

@@ -27,7 +27,11 @@ pub(crate) fn oracle(command: &mut Command) -> Option<Output> {
 pub(crate) fn oracle_passes(command: &mut Command) {
     if let Some(output) = oracle(command) {
         let text = [&output.stdout[..], &output.stderr[..]].concat();
-        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&text));
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&text)
+        );
     }
 }
 
@@ -54,7 +58,11 @@ pub(crate) fn trees() -> impl Strategy<Value = Tree> {
             }
             let is_dir = matches!(node.kind, Kind::Dir(_));
             let id = tree.insert(dir, name.as_bytes(), node).unwrap();
-            if is_dir { dirs.push(id) } else { files.push(id) }
+            if is_dir {
+                dirs.push(id)
+            } else {
+                files.push(id)
+            }
         }
         tree
     })
@@ -79,15 +87,30 @@ fn nodes() -> impl Strategy<Value = Node> {
     ];
     let xattr = ("[a-z]{1,30}", prop::collection::vec(any::<u8>(), 0..300));
     let xattrs = prop::collection::vec(xattr, 0..4);
-    (kind, 0u16..0o10000, 0u32..70_000, any::<u32>(), xattrs, 0u32..3).prop_map(
-        |(kind, mode, uid, gid, xattrs, layer)| {
+    (
+        kind,
+        0u16..0o10000,
+        0u32..70_000,
+        any::<u32>(),
+        xattrs,
+        0u32..3,
+    )
+        .prop_map(|(kind, mode, uid, gid, xattrs, layer)| {
             let xattrs = xattrs
                 .into_iter()
                 .map(|(name, value)| (format!("user.{name}").into_bytes().into(), value.into()))
                 .collect();
-            Node { meta: Meta { mode, uid, gid, xattrs }, kind, layer }
-        },
-    )
+            Node {
+                meta: Meta {
+                    mode,
+                    uid,
+                    gid,
+                    xattrs,
+                },
+                kind,
+                layer,
+            }
+        })
 }
 
 /// A regular file with the holes that its bytes have.
@@ -107,13 +130,19 @@ pub(crate) fn file(bytes: &[u8]) -> Kind {
             at: offset,
         })
         .collect();
-    Kind::File(Content { size: bytes.len() as u64, segments })
+    Kind::File(Content {
+        size: bytes.len() as u64,
+        segments,
+    })
 }
 
 /// Writes a plan to a file, through the pass itself.
 pub(crate) fn write(extents: &[Extent], len: u64, jobs: usize) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
-    let raw = RawOutput { file: file.as_file(), path: file.path().into() };
+    let raw = RawOutput {
+        file: file.as_file(),
+        path: file.path().into(),
+    };
     pass::run(Job {
         len,
         extents,

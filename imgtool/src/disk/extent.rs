@@ -63,8 +63,17 @@ impl ExtentMap {
 
     /// Appends an extent; space between the last one's end and it is free. Nothing is appended
     /// for `len` 0.
-    pub fn push(&mut self, offset: u64, len: u64, source: ExtentSource) -> Result<(), OverlapError> {
-        let refused = OverlapError { offset, len, end: self.end };
+    pub fn push(
+        &mut self,
+        offset: u64,
+        len: u64,
+        source: ExtentSource,
+    ) -> Result<(), OverlapError> {
+        let refused = OverlapError {
+            offset,
+            len,
+            end: self.end,
+        };
         let end = offset.checked_add(len).ok_or_else(|| refused.clone())?;
         if offset < self.end {
             return Err(refused);
@@ -80,9 +89,21 @@ impl ExtentMap {
     }
 
     /// Appends bytes and, behind them, zeros up to `len` bytes in all.
-    pub fn push_bytes(&mut self, offset: u64, bytes: Vec<u8>, len: u64) -> Result<(), OverlapError> {
+    pub fn push_bytes(
+        &mut self,
+        offset: u64,
+        bytes: Vec<u8>,
+        len: u64,
+    ) -> Result<(), OverlapError> {
         let n = bytes.len() as u64;
-        self.push(offset, n, ExtentSource::Bytes { bytes: bytes.into(), at: 0 })?;
+        self.push(
+            offset,
+            n,
+            ExtentSource::Bytes {
+                bytes: bytes.into(),
+                at: 0,
+            },
+        )?;
         self.push(offset + n, len.saturating_sub(n), ExtentSource::Zero)
     }
 
@@ -111,7 +132,11 @@ impl ExtentMap {
                 return;
             }
         }
-        self.extents.push(Extent { offset, len, source });
+        self.extents.push(Extent {
+            offset,
+            len,
+            source,
+        });
     }
 }
 
@@ -128,6 +153,13 @@ mod tests {
         assert!(map.push(u64::MAX, 2, ExtentSource::Zero).is_err());
         let extents = map.into_extents();
         assert_eq!(extents.len(), 3);
-        assert!(matches!(extents[1], Extent { offset: 10, len: 10, source: ExtentSource::Free }));
+        assert!(matches!(
+            extents[1],
+            Extent {
+                offset: 10,
+                len: 10,
+                source: ExtentSource::Free
+            }
+        ));
     }
 }

@@ -48,7 +48,10 @@ pub fn table(
         partitions.iter().map(|p| (p.number, entry(p))).collect();
     disk.update_partitions(entries).map_err(DiskError::Gpt)?;
     let edges = disk.write().map_err(DiskError::Gpt)?;
-    Ok(Table { head: edges.head, tail: edges.tail })
+    Ok(Table {
+        head: edges.head,
+        tail: edges.tail,
+    })
 }
 
 fn entry(partition: &Partition) -> gpt::partition::Partition {
@@ -96,7 +99,9 @@ impl Edges {
 
 impl Read for Edges {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let Some(held) = self.here() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
+        let Some(held) = self.here() else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
         let n = buf.len().min(held.len());
         buf[..n].copy_from_slice(&held[..n]);
         self.at += n as u64;
@@ -106,7 +111,9 @@ impl Read for Edges {
 
 impl Write for Edges {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let Some(held) = self.here() else { return Err(io::ErrorKind::WriteZero.into()) };
+        let Some(held) = self.here() else {
+            return Err(io::ErrorKind::WriteZero.into());
+        };
         let n = buf.len().min(held.len());
         held[..n].copy_from_slice(&buf[..n]);
         self.at += n as u64;

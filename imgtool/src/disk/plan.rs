@@ -126,9 +126,10 @@ impl Role {
         match self {
             Role::BiosBoot => ::gpt::partition_types::BIOS,
             Role::Esp => ::gpt::partition_types::EFI,
-            Role::Boot => {
-                Type { guid: uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172"), os: OperatingSystem::Linux }
-            }
+            Role::Boot => Type {
+                guid: uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172"),
+                os: OperatingSystem::Linux,
+            },
             Role::Root => ::gpt::partition_types::LINUX_ROOT_X64,
         }
     }
@@ -196,26 +197,37 @@ pub fn plan(tree: &Tree, spec: &DiskSpec) -> Result<DiskPlan, DiskError> {
         },
     )
     .map_err(|e| match (e, spec.size) {
-        (DiskError::TooSmall { needed, .. }, Size::Exact(allowed)) => {
-            DiskError::TooSmall { needed: needed + overhead, allowed }
-        }
+        (DiskError::TooSmall { needed, .. }, Size::Exact(allowed)) => DiskError::TooSmall {
+            needed: needed + overhead,
+            allowed,
+        },
         (e, _) => e,
     })?;
     let disk_len = root_offset + root.len + ALIGN;
 
-    let sector_range = |range: &Range<u64>| {
-        ((ALIGN + range.start) / SECTOR, range.end - range.start)
-    };
+    let sector_range =
+        |range: &Range<u64>| ((ALIGN + range.start) / SECTOR, range.end - range.start);
     let (kernel, initrd) = (sector_range(&boot.kernel), sector_range(&boot.initrd));
     let stage = boot_stage(spec, kernel, initrd)?;
 
     let mut partitions = Vec::new();
     let mut add = |role, guid, offset, len| {
         let number = partitions.len() as u32 + 1;
-        partitions.push(Partition { number, role, guid, offset, len });
+        partitions.push(Partition {
+            number,
+            role,
+            guid,
+            offset,
+            len,
+        });
     };
     if stage.is_some() {
-        add(Role::BiosBoot, spec.ids.bios, BIOS_LBA * SECTOR, ALIGN - BIOS_LBA * SECTOR);
+        add(
+            Role::BiosBoot,
+            spec.ids.bios,
+            BIOS_LBA * SECTOR,
+            ALIGN - BIOS_LBA * SECTOR,
+        );
     }
     add(boot.role, spec.ids.boot, ALIGN, boot.plan.len);
     add(Role::Root, spec.ids.root, root_offset, root.len);
@@ -256,22 +268,49 @@ fn boot_volume(spec: &DiskSpec) -> Result<BootVolume, DiskError> {
     };
     let shift = |range: &Range<u64>, by: u64| range.start + by..range.end + by;
     match &spec.boot {
-        Boot::Uki { bytes, linux, initrd, .. } => {
+        Boot::Uki {
+            bytes,
+            linux,
+            initrd,
+            ..
+        } => {
             let path = &["EFI", "BOOT", "BOOTX64.EFI"];
-            let plan = fat(b"ESP        ", vec![BootFile { path, bytes: bytes.clone() }])?;
+            let plan = fat(
+                b"ESP        ",
+                vec![BootFile {
+                    path,
+                    bytes: bytes.clone(),
+                }],
+            )?;
             let at = plan.file_offsets[0];
             let (kernel, initrd) = (shift(linux, at), shift(initrd, at));
-            Ok(BootVolume { role: Role::Esp, plan, kernel, initrd })
+            Ok(BootVolume {
+                role: Role::Esp,
+                plan,
+                kernel,
+                initrd,
+            })
         }
         Boot::Bios { kernel, initrd, .. } => {
             let files = vec![
-                BootFile { path: &["VMLINUZ"], bytes: kernel.clone() },
-                BootFile { path: &["INITRD.IMG"], bytes: initrd.clone() },
+                BootFile {
+                    path: &["VMLINUZ"],
+                    bytes: kernel.clone(),
+                },
+                BootFile {
+                    path: &["INITRD.IMG"],
+                    bytes: initrd.clone(),
+                },
             ];
             let plan = fat(b"BOOT       ", files)?;
             let kernel = shift(&(0..kernel.len() as u64), plan.file_offsets[0]);
             let initrd = shift(&(0..initrd.len() as u64), plan.file_offsets[1]);
-            Ok(BootVolume { role: Role::Boot, plan, kernel, initrd })
+            Ok(BootVolume {
+                role: Role::Boot,
+                plan,
+                kernel,
+                initrd,
+            })
         }
     }
 }
@@ -282,7 +321,11 @@ fn boot_stage(
     initrd: (u64, u64),
 ) -> Result<Option<bios::BootCode>, DiskError> {
     let cmdline = match &spec.boot {
-        Boot::Uki { bios: Some(cmdline), .. } | Boot::Bios { cmdline, .. } => cmdline,
+        Boot::Uki {
+            bios: Some(cmdline),
+            ..
+        }
+        | Boot::Bios { cmdline, .. } => cmdline,
         Boot::Uki { bios: None, .. } => return Ok(None),
     };
     let targets = bios::BootTargets {

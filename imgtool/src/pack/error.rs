@@ -35,7 +35,9 @@ pub enum PackError {
         why: String,
     },
     /// A block of the pack is not what the manifest says.
-    #[error("{path}: block {index}: {why}; the pack and its manifest do not belong together, or one is damaged")]
+    #[error(
+        "{path}: block {index}: {why}; the pack and its manifest do not belong together, or one is damaged"
+    )]
     Block {
         /// The pack.
         path: PathBuf,

@@ -89,15 +89,16 @@ pub struct ManifestBlocks {
 }
 
 /// SHA-256 of a block of zeros.
-static ZERO_BLOCK: LazyLock<[u8; 32]> =
-    LazyLock::new(|| Sha256::digest(vec![0; BLOCK_LEN]).into());
+static ZERO_BLOCK: LazyLock<[u8; 32]> = LazyLock::new(|| Sha256::digest(vec![0; BLOCK_LEN]).into());
 
 impl ManifestBlocks {
     /// The blocks of a finished pass, all in pack 0.
     pub fn new(outcome: &Outcome) -> ManifestBlocks {
         let data = outcome.data.iter();
         ManifestBlocks {
-            data: data.map(|b| (b.index, hex::encode(b.sha256), 0, b.offset, b.len)).collect(),
+            data: data
+                .map(|b| (b.index, hex::encode(b.sha256), 0, b.offset, b.len))
+                .collect(),
             zero: outcome.zero.clone(),
             free: outcome.free.clone(),
         }
@@ -109,7 +110,11 @@ impl SnapshotRecord {
     pub fn new(outcome: &Outcome) -> SnapshotRecord {
         let mut hash = Sha256::new();
         let mut count = 0;
-        let mut zeros = outcome.zero.iter().flat_map(|&(first, n)| first..first + n).peekable();
+        let mut zeros = outcome
+            .zero
+            .iter()
+            .flat_map(|&(first, n)| first..first + n)
+            .peekable();
         for block in &outcome.data {
             while zeros.next_if(|&index| index < block.index).is_some() {
                 hash.update(*ZERO_BLOCK);
@@ -122,6 +127,9 @@ impl SnapshotRecord {
             hash.update(*ZERO_BLOCK);
             count += 1;
         }
-        SnapshotRecord { changed_blocks_count: count, linear_checksum: hex::encode(hash.finalize()) }
+        SnapshotRecord {
+            changed_blocks_count: count,
+            linear_checksum: hex::encode(hash.finalize()),
+        }
     }
 }

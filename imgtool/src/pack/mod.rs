@@ -10,6 +10,7 @@ mod reader;
 mod writer;
 
 pub use error::PackError;
+pub use manifest::VERSION as MANIFEST_VERSION;
 pub use manifest::{InputRecord, Manifest, ManifestBlocks, PackRecord, SnapshotRecord};
 pub use reader::{read_manifest, unpack};
 pub use writer::{PackSummary, PackWriter, compressor, frame};

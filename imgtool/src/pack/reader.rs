@@ -14,11 +14,19 @@ const MAX_MANIFEST: u64 = 512 << 20;
 
 /// Reads and checks a manifest.
 pub fn read_manifest(path: &Path) -> Result<Manifest, PackError> {
-    let failed = |source| PackError::Read { path: path.into(), source };
-    let refused = |why: String| PackError::Manifest { path: path.into(), why };
+    let failed = |source| PackError::Read {
+        path: path.into(),
+        source,
+    };
+    let refused = |why: String| PackError::Manifest {
+        path: path.into(),
+        why,
+    };
     let mut text = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    file.take(MAX_MANIFEST + 1).read_to_end(&mut text).map_err(failed)?;
+    file.take(MAX_MANIFEST + 1)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
     if text.len() as u64 > MAX_MANIFEST {
         return Err(refused(format!("larger than {MAX_MANIFEST} bytes")));
     }
@@ -31,28 +39,45 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, PackError> {
 fn check(manifest: &Manifest) -> Result<(), String> {
     let block = BLOCK_LEN as u64;
     if manifest.version != VERSION {
-        return Err(format!("version {}, and only {VERSION} is known", manifest.version));
+        return Err(format!(
+            "version {}, and only {VERSION} is known",
+            manifest.version
+        ));
     }
     if manifest.block_size != block || manifest.size % block != 0 {
         return Err("size and block_size have to be multiples of 524288".into());
     }
     let blocks = &manifest.blocks;
     let data = blocks.data.iter().map(|b| (b.0, 1));
-    let mut runs: Vec<(u64, u64)> =
-        data.chain(blocks.zero.iter().copied()).chain(blocks.free.iter().copied()).collect();
+    let mut runs: Vec<(u64, u64)> = data
+        .chain(blocks.zero.iter().copied())
+        .chain(blocks.free.iter().copied())
+        .collect();
     runs.sort_unstable();
     let mut next = 0u64;
     for (first, count) in runs {
         if first != next || count == 0 {
             return Err(format!("block {next} is not listed just once"));
         }
-        next = first.checked_add(count).ok_or("a block index is out of range")?;
+        next = first
+            .checked_add(count)
+            .ok_or("a block index is out of range")?;
     }
     if next != manifest.size / block {
-        return Err(format!("{next} blocks listed for a disk of {}", manifest.size / block));
+        return Err(format!(
+            "{next} blocks listed for a disk of {}",
+            manifest.size / block
+        ));
     }
-    if let Some(b) = blocks.data.iter().find(|b| b.2 as usize >= manifest.packs.len()) {
-        return Err(format!("block {} is in pack {}, which is not listed", b.0, b.2));
+    if let Some(b) = blocks
+        .data
+        .iter()
+        .find(|b| b.2 as usize >= manifest.packs.len())
+    {
+        return Err(format!(
+            "block {} is in pack {}, which is not listed",
+            b.0, b.2
+        ));
     }
     Ok(())
 }
@@ -65,8 +90,14 @@ pub fn unpack(
     out: &File,
     out_path: &Path,
 ) -> Result<(), PackError> {
-    let read = |source| PackError::Read { path: pack.into(), source };
-    let write = |source| PackError::Write { path: out_path.into(), source };
+    let read = |source| PackError::Read {
+        path: pack.into(),
+        source,
+    };
+    let write = |source| PackError::Write {
+        path: out_path.into(),
+        source,
+    };
     let file = File::open(pack).map_err(read)?;
     out.set_len(manifest.size).map_err(write)?;
     let mut decompressor = zstd::bulk::Decompressor::new().map_err(PackError::Compress)?;
@@ -74,19 +105,25 @@ pub fn unpack(
     let longest = zstd::zstd_safe::compress_bound(BLOCK_LEN);
     let (mut frame, mut block) = (vec![0; longest], vec![0; BLOCK_LEN]);
     for (index, sha256, _, offset, len) in &manifest.blocks.data {
-        let bad = |why: String| PackError::Block { path: pack.into(), index: *index, why };
+        let bad = |why: String| PackError::Block {
+            path: pack.into(),
+            index: *index,
+            why,
+        };
         let len = *len as usize;
         if len > longest {
             return Err(bad(format!("a frame of {len} bytes")));
         }
-        file.read_exact_at(&mut frame[..len], *offset).map_err(|e| bad(e.to_string()))?;
+        file.read_exact_at(&mut frame[..len], *offset)
+            .map_err(|e| bad(e.to_string()))?;
         let n = decompressor
             .decompress_to_buffer(&frame[..len], &mut block[..])
             .map_err(|e| bad(e.to_string()))?;
         if n != BLOCK_LEN || hex::encode(Sha256::digest(&block)) != *sha256 {
             return Err(bad("its digest is not the manifest's".into()));
         }
-        out.write_all_at(&block, index * BLOCK_LEN as u64).map_err(write)?;
+        out.write_all_at(&block, index * BLOCK_LEN as u64)
+            .map_err(write)?;
     }
     Ok(())
 }

@@ -31,8 +31,12 @@ pub struct PackWriter<'a> {
 /// A compressor for [`frame`].
 pub fn compressor(level: i32) -> Result<Compressor<'static>, PackError> {
     let mut compressor = Compressor::new(level).map_err(PackError::Compress)?;
-    compressor.include_checksum(true).map_err(PackError::Compress)?;
-    compressor.include_contentsize(true).map_err(PackError::Compress)?;
+    compressor
+        .include_checksum(true)
+        .map_err(PackError::Compress)?;
+    compressor
+        .include_contentsize(true)
+        .map_err(PackError::Compress)?;
     Ok(compressor)
 }
 
@@ -45,7 +49,14 @@ impl<'a> PackWriter<'a> {
     /// Writes to `file`, which messages call `path`, what was compressed at `level`.
     pub fn new(file: &'a File, path: PathBuf, level: i32) -> PackWriter<'a> {
         let out = BufWriter::with_capacity(1 << 20, file);
-        PackWriter { out, path, level, hash: Sha256::new(), len: 0, frames: Vec::new() }
+        PackWriter {
+            out,
+            path,
+            level,
+            hash: Sha256::new(),
+            len: 0,
+            frames: Vec::new(),
+        }
     }
 
     /// The level that frames are to be compressed at.
@@ -81,7 +92,10 @@ impl<'a> PackWriter<'a> {
             self.write(&table)?;
         }
         self.out.flush().map_err(|e| self.failed(e))?;
-        Ok(PackSummary { sha256: self.hash.finalize().into(), len: self.len })
+        Ok(PackSummary {
+            sha256: self.hash.finalize().into(),
+            len: self.len,
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
@@ -92,6 +106,9 @@ impl<'a> PackWriter<'a> {
     }
 
     fn failed(&self, source: io::Error) -> PackError {
-        PackError::Write { path: self.path.clone(), source }
+        PackError::Write {
+            path: self.path.clone(),
+            source,
+        }
     }
 }

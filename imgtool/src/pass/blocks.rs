@@ -47,15 +47,36 @@ pub fn block_runs(extents: &[Extent]) -> Vec<BlockRun> {
             if kind > last.kind {
                 if last.count > 1 {
                     last.count -= 1;
-                    push(&mut runs, BlockRun { first: shared, count: 1, kind });
+                    push(
+                        &mut runs,
+                        BlockRun {
+                            first: shared,
+                            count: 1,
+                            kind,
+                        },
+                    );
                 } else {
                     runs.pop();
-                    push(&mut runs, BlockRun { first: shared, count: 1, kind });
+                    push(
+                        &mut runs,
+                        BlockRun {
+                            first: shared,
+                            count: 1,
+                            kind,
+                        },
+                    );
                 }
             }
         }
         if first < end {
-            push(&mut runs, BlockRun { first, count: end - first, kind });
+            push(
+                &mut runs,
+                BlockRun {
+                    first,
+                    count: end - first,
+                    kind,
+                },
+            );
         }
     }
     runs
@@ -89,7 +110,11 @@ impl<'a> Tasks<'a> {
     /// The blocks of `runs` that have content.
     pub fn new(runs: &'a [BlockRun]) -> Tasks<'a> {
         let content: fn(&&BlockRun) -> bool = |run| run.kind == RunKind::Content;
-        Tasks { runs: runs.iter().filter(content), current: 0..0, sequence: 0 }
+        Tasks {
+            runs: runs.iter().filter(content),
+            current: 0..0,
+            sequence: 0,
+        }
     }
 }
 
@@ -103,6 +128,9 @@ impl Iterator for Tasks<'_> {
         }
         let index = self.current.next()?;
         self.sequence += 1;
-        Some(Task { sequence: self.sequence - 1, index })
+        Some(Task {
+            sequence: self.sequence - 1,
+            index,
+        })
     }
 }

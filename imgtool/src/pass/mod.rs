@@ -130,7 +130,10 @@ impl PassError {
 pub fn run(job: Job<'_>) -> Result<Outcome, PassError> {
     let runs = block_runs(job.extents);
     if let Some(raw) = &job.raw {
-        let failed = |source| PassError::Write { path: raw.path.clone(), source };
+        let failed = |source| PassError::Write {
+            path: raw.path.clone(),
+            source,
+        };
         raw.file.set_len(job.len).map_err(failed)?;
     }
     let pool = rayon::ThreadPoolBuilder::new()
@@ -149,7 +152,13 @@ pub fn run(job: Job<'_>) -> Result<Outcome, PassError> {
     let packing = job.pack.is_some();
     let level = job.pack.as_ref().map(|p| p.level());
     let tasks = Mutex::new(blocks::Tasks::new(&runs));
-    let ordered = InOrder::new(Sink { pack: job.pack, outcome }, 4 * job.jobs as u64 + 4);
+    let ordered = InOrder::new(
+        Sink {
+            pack: job.pack,
+            outcome,
+        },
+        4 * job.jobs as u64 + 4,
+    );
     let failure: Mutex<Option<PassError>> = Mutex::new(None);
     let shared = Shared {
         extents: job.extents,
@@ -164,10 +173,12 @@ pub fn run(job: Job<'_>) -> Result<Outcome, PassError> {
             Err(e) => return fail(&failure, &ordered, e),
         };
         loop {
-            let Some(task) = lock(&tasks).next() else { return };
-            let done = worker.block(task.index).and_then(|done| {
-                ordered.put(task.sequence, done, |sink, done| sink.take(done))
-            });
+            let Some(task) = lock(&tasks).next() else {
+                return;
+            };
+            let done = worker
+                .block(task.index)
+                .and_then(|done| ordered.put(task.sequence, done, |sink, done| sink.take(done)));
             match done {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -192,7 +203,9 @@ fn fail(failure: &Mutex<Option<PassError>>, ordered: &InOrder<Sink<'_>, Done>, e
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 struct Shared<'a> {
@@ -214,14 +227,24 @@ struct Worker<'a> {
 enum Done {
     /// Read, but nobody wants its digest.
     Written,
-    Zero { index: u64 },
-    Data { index: u64, sha256: [u8; 32], frame: Vec<u8> },
+    Zero {
+        index: u64,
+    },
+    Data {
+        index: u64,
+        sha256: [u8; 32],
+        frame: Vec<u8>,
+    },
 }
 
 impl<'a> Worker<'a> {
     fn new(shared: &'a Shared<'a>, level: Option<i32>) -> Result<Worker<'a>, PassError> {
         let compressor = level.map(crate::pack::compressor).transpose()?;
-        Ok(Worker { shared, block: vec![0; BLOCK_LEN], compressor })
+        Ok(Worker {
+            shared,
+            block: vec![0; BLOCK_LEN],
+            compressor,
+        })
     }
 
     fn block(&mut self, index: u64) -> Result<Done, PassError> {
@@ -236,7 +259,10 @@ impl<'a> Worker<'a> {
         if let Some(raw) = self.shared.raw {
             raw.file
                 .write_all_at(&self.block, index * BLOCK_LEN as u64)
-                .map_err(|source| PassError::Write { path: raw.path.clone(), source })?;
+                .map_err(|source| PassError::Write {
+                    path: raw.path.clone(),
+                    source,
+                })?;
         }
         if !self.shared.packing {
             return Ok(Done::Written);
@@ -246,7 +272,11 @@ impl<'a> Worker<'a> {
             Some(compressor) => crate::pack::frame(compressor, &self.block)?,
             None => Vec::new(),
         };
-        Ok(Done::Data { index, sha256, frame })
+        Ok(Done::Data {
+            index,
+            sha256,
+            frame,
+        })
     }
 }
 
@@ -286,10 +316,19 @@ impl Sink<'_> {
         match done {
             Done::Written => {}
             Done::Zero { index } => self.outcome.zero.push((index, 1)),
-            Done::Data { index, sha256, frame } => {
+            Done::Data {
+                index,
+                sha256,
+                frame,
+            } => {
                 if let Some(pack) = &mut self.pack {
                     let (offset, len) = pack.append(&frame)?;
-                    self.outcome.data.push(DataBlock { index, sha256, offset, len });
+                    self.outcome.data.push(DataBlock {
+                        index,
+                        sha256,
+                        offset,
+                        len,
+                    });
                 }
             }
         }

@@ -21,8 +21,17 @@ struct State<S, T> {
 impl<S, T> InOrder<S, T> {
     /// `sink` takes the items; none may be more than `window` ahead of the next one due.
     pub fn new(sink: S, window: u64) -> InOrder<S, T> {
-        let state = State { sink, next: 0, waiting: BTreeMap::new(), stopped: false };
-        InOrder { state: Mutex::new(state), moved: Condvar::new(), window }
+        let state = State {
+            sink,
+            next: 0,
+            waiting: BTreeMap::new(),
+            stopped: false,
+        };
+        InOrder {
+            state: Mutex::new(state),
+            moved: Condvar::new(),
+            window,
+        }
     }
 
     /// Hands in item `sequence`; waits while it is too far ahead. Says whether work goes on.
@@ -43,7 +52,12 @@ impl<S, T> InOrder<S, T> {
             return Ok(false);
         }
         state.waiting.insert(sequence, item);
-        let State { sink, next, waiting, .. } = &mut *state;
+        let State {
+            sink,
+            next,
+            waiting,
+            ..
+        } = &mut *state;
         while let Some(item) = waiting.remove(next) {
             take(sink, item)?;
             *next += 1;
@@ -61,7 +75,10 @@ impl<S, T> InOrder<S, T> {
 
     /// The sink, once all workers are done.
     pub fn into_inner(self) -> S {
-        self.state.into_inner().unwrap_or_else(|e| e.into_inner()).sink
+        self.state
+            .into_inner()
+            .unwrap_or_else(|e| e.into_inner())
+            .sink
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S, T>> {

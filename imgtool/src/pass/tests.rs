@@ -60,7 +60,10 @@ fn manifest(outcome: &Outcome, len: u64) -> Manifest {
         block_size: BLOCK,
         inputs: Vec::new(),
         snapshot: SnapshotRecord::new(outcome),
-        packs: vec![PackRecord { sha256: hex::encode(pack.sha256), size: pack.len }],
+        packs: vec![PackRecord {
+            sha256: hex::encode(pack.sha256),
+            size: pack.len,
+        }],
         blocks: ManifestBlocks::new(outcome),
     }
 }
@@ -106,9 +109,17 @@ fn zstd_reads_a_pack() {
     let bytes: Vec<u8> = (0..3 * BLOCK_LEN as u32).map(|i| (i / 9) as u8).collect();
     map.push_bytes(0, bytes.clone(), 8 * BLOCK).unwrap();
     let (file, _) = pack(&map.into_extents(), 8 * BLOCK, 2);
-    let tested = oracle(std::process::Command::new("zstd").args(["-q", "-t"]).arg(file.path()));
+    let tested = oracle(
+        std::process::Command::new("zstd")
+            .args(["-q", "-t"])
+            .arg(file.path()),
+    );
     assert!(tested.is_none_or(|o| o.status.success()));
-    let Some(out) = oracle(std::process::Command::new("zstd").arg("-dc").arg(file.path())) else {
+    let Some(out) = oracle(
+        std::process::Command::new("zstd")
+            .arg("-dc")
+            .arg(file.path()),
+    ) else {
         return;
     };
     assert!(out.stdout == bytes);
@@ -117,7 +128,12 @@ fn zstd_reads_a_pack() {
 #[test]
 fn a_damaged_pack_is_refused_by_block() {
     let mut map = ExtentMap::default();
-    map.push_bytes(0, (0..2 * BLOCK_LEN as u32).map(|i| (i / 9) as u8).collect(), 2 * BLOCK).unwrap();
+    map.push_bytes(
+        0,
+        (0..2 * BLOCK_LEN as u32).map(|i| (i / 9) as u8).collect(),
+        2 * BLOCK,
+    )
+    .unwrap();
     let (file, outcome) = pack(&map.into_extents(), 2 * BLOCK, 2);
     let manifest = manifest(&outcome, 2 * BLOCK);
     let good = std::fs::read(file.path()).unwrap();
@@ -146,7 +162,8 @@ fn work_does_not_grow_with_free_space() {
 fn an_error_ends_every_worker_and_is_told() {
     let mut map = ExtentMap::default();
     let source = crate::tree::Source::Memory(vec![1; 10].into());
-    map.push(0, 40 * BLOCK, ExtentSource::Content { source, at: 0 }).unwrap();
+    map.push(0, 40 * BLOCK, ExtentSource::Content { source, at: 0 })
+        .unwrap();
     let file = NamedTempFile::new().unwrap();
     let writer = PackWriter::new(file.as_file(), file.path().into(), 1);
     let result = run(Job {
@@ -176,7 +193,10 @@ fn block_runs_name_every_block_once() {
         let source = match kind {
             RunKind::Free => ExtentSource::Free,
             RunKind::Zero => ExtentSource::Zero,
-            RunKind::Content => ExtentSource::Bytes { bytes: vec![1; 10].into(), at: 0 },
+            RunKind::Content => ExtentSource::Bytes {
+                bytes: vec![1; 10].into(),
+                at: 0,
+            },
         };
         map.push(at, len, source).unwrap();
         for block in at / BLOCK..(at + len).div_ceil(BLOCK) {

@@ -15,7 +15,9 @@ pub fn to_disk(value: &[u8]) -> Option<Vec<u8>> {
     if u32::from_le_bytes(*version) != 2 {
         return None;
     }
-    let (entries, []) = entries.as_chunks::<8>() else { return None };
+    let (entries, []) = entries.as_chunks::<8>() else {
+        return None;
+    };
     let mut out = 1u32.to_le_bytes().to_vec();
     for entry in entries {
         let tag = u16::from_le_bytes([entry[0], entry[1]]);
@@ -53,8 +55,12 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_refused() {
-        for value in [&[][..], &[1, 0, 0, 0], &[2, 0, 0, 0, 1], &[2, 0, 0, 0, 9, 9, 0, 0, 0, 0, 0, 0]]
-        {
+        for value in [
+            &[][..],
+            &[1, 0, 0, 0],
+            &[2, 0, 0, 0, 1],
+            &[2, 0, 0, 0, 9, 9, 0, 0, 0, 0, 0, 0],
+        ] {
             assert_eq!(to_disk(value), None, "{value:?}");
         }
     }

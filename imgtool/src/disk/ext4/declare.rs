@@ -40,7 +40,8 @@ impl<'t> Declared<'t> {
             for (name, &node) in tree.entries(dir).into_iter().flatten() {
                 let child = || join(&path, name);
                 let name = std::str::from_utf8(name).map_err(|_| {
-                    let why = "its name is not UTF-8, and the ext4 writer stores no other: rename it";
+                    let why =
+                        "its name is not UTF-8, and the ext4 writer stores no other: rename it";
                     unrepresentable(&child(), why)
                 })?;
                 if name == "lost+found" && dir == Tree::ROOT {
@@ -53,7 +54,11 @@ impl<'t> Declared<'t> {
                         }
                     }
                 }
-                let entry = Entry { parent: dir, name, node };
+                let entry = Entry {
+                    parent: dir,
+                    name,
+                    node,
+                };
                 if std::mem::replace(&mut seen[tree.index(node)], true) {
                     links.push(entry);
                     continue;
@@ -76,7 +81,11 @@ impl<'t> Declared<'t> {
             layer[parent] = layer[parent].min(layer[own]);
         }
         entries.sort_by_key(|entry| layer[tree.index(entry.node)]);
-        Ok(Declared { tree, entries, links })
+        Ok(Declared {
+            tree,
+            entries,
+            links,
+        })
     }
 
     /// How many inodes the tree takes.
@@ -102,7 +111,9 @@ impl<'t> Declared<'t> {
                 _ => 0,
             };
             let xattrs = u64::from(!node.meta.xattrs.is_empty());
-            blocks = blocks.saturating_add(content + xattrs).saturating_add(dirent.div_ceil(BLOCK));
+            blocks = blocks
+                .saturating_add(content + xattrs)
+                .saturating_add(dirent.div_ceil(BLOCK));
             // Names are small: many share a block.
             blocks = blocks.saturating_add(1);
         }
@@ -125,7 +136,8 @@ impl<'t> Declared<'t> {
         let mut handles: Vec<InodeHandle> = vec![mkext4::ROOT; self.tree.arena_len()];
         let mut files = Vec::new();
         let root = self.tree.node(Tree::ROOT);
-        fs.set_meta(mkext4::ROOT, meta(root, time)).map_err(DiskError::Ext4)?;
+        fs.set_meta(mkext4::ROOT, meta(root, time))
+            .map_err(DiskError::Ext4)?;
         set_xattrs(&mut fs, mkext4::ROOT, root)?;
         for entry in &self.entries {
             let node = self.tree.node(entry.node);
@@ -139,7 +151,8 @@ impl<'t> Declared<'t> {
         }
         for link in &self.links {
             let (parent, target) = (self.tree.index(link.parent), self.tree.index(link.node));
-            fs.hardlink(handles[parent], link.name, handles[target]).map_err(DiskError::Ext4)?;
+            fs.hardlink(handles[parent], link.name, handles[target])
+                .map_err(DiskError::Ext4)?;
         }
         let sentinel = if sentinel {
             let mut name = String::from("\u{1}");
@@ -147,7 +160,10 @@ impl<'t> Declared<'t> {
                 name.push('\u{1}');
             }
             let meta = Meta::new(0o600, 0, 0, time);
-            Some(fs.file(mkext4::ROOT, &name, meta, BLOCK).map_err(DiskError::Ext4)?)
+            Some(
+                fs.file(mkext4::ROOT, &name, meta, BLOCK)
+                    .map_err(DiskError::Ext4)?,
+            )
         } else {
             None
         };
@@ -211,7 +227,10 @@ fn sparse(content: &Content) -> Option<Vec<SparseSeg>> {
     if content.size > end {
         segments.push(SparseSeg::Hole(content.size - end));
     }
-    segments.iter().any(|s| matches!(s, SparseSeg::Hole(_))).then_some(segments)
+    segments
+        .iter()
+        .any(|s| matches!(s, SparseSeg::Hole(_)))
+        .then_some(segments)
 }
 
 fn meta(node: &Node, time: (i64, u32)) -> Meta {
@@ -288,5 +307,8 @@ fn check_node_lazily(node: &Node, path: impl Fn() -> Vec<u8>) -> Result<(), Disk
 }
 
 fn unrepresentable(path: &[u8], why: &str) -> DiskError {
-    DiskError::Unrepresentable { path: lossy(path), why: why.to_string() }
+    DiskError::Unrepresentable {
+        path: lossy(path),
+        why: why.to_string(),
+    }
 }

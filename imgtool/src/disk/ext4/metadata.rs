@@ -41,7 +41,10 @@ impl mkext4::RegionSink for &mut Metadata {
 impl Metadata {
     /// Bytes at `offset`, if they are metadata.
     fn at(&self, offset: u64, len: usize) -> Option<&[u8]> {
-        let i = self.data.partition_point(|&(start, _, _)| start <= offset).checked_sub(1)?;
+        let i = self
+            .data
+            .partition_point(|&(start, _, _)| start <= offset)
+            .checked_sub(1)?;
         let (start, n, at) = self.data[i];
         let skip = usize::try_from(offset - start).ok()?;
         if skip + len > n as usize {

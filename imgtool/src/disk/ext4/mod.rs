@@ -73,12 +73,18 @@ pub fn plan(tree: &Tree, spec: &Ext4Spec) -> Result<Ext4Plan, DiskError> {
     let declared = Declared::new(tree)?;
     match spec.len {
         Len::Exact(len) => {
-            let shape = Shape { len: len / ALIGN * ALIGN, journal_pad: 0 };
+            let shape = Shape {
+                len: len / ALIGN * ALIGN,
+                journal_pad: 0,
+            };
             match aligned(&declared, spec, shape) {
                 Ok(sealed) => sealed.emit(&declared),
                 Err(DiskError::Ext4(_)) => {
                     let needed = fit(&declared, spec)?.len;
-                    Err(DiskError::TooSmall { needed, allowed: shape.len })
+                    Err(DiskError::TooSmall {
+                        needed,
+                        allowed: shape.len,
+                    })
                 }
                 Err(e) => Err(e),
             }
@@ -89,8 +95,14 @@ pub fn plan(tree: &Tree, spec: &Ext4Spec) -> Result<Ext4Plan, DiskError> {
         }
         Len::Fit { extra } => {
             let fit = fit(&declared, spec)?;
-            let len = fit.len.checked_add(extra).ok_or(DiskError::TooLarge(u64::MAX))?;
-            let shape = Shape { len: align_up(len)?, journal_pad: 0 };
+            let len = fit
+                .len
+                .checked_add(extra)
+                .ok_or(DiskError::TooLarge(u64::MAX))?;
+            let shape = Shape {
+                len: align_up(len)?,
+                journal_pad: 0,
+            };
             aligned(&declared, spec, shape)?.emit(&declared)
         }
     }
@@ -110,11 +122,19 @@ struct Shape {
 /// and so less metadata, which moves the content: hence again, until nothing changes.
 fn fit(declared: &Declared<'_>, spec: &Ext4Spec) -> Result<Shape, DiskError> {
     let shortest = shortest(declared);
-    let mut shape = Shape { len: align_up(declared.upper_bound())?.max(shortest), journal_pad: 0 };
+    let mut shape = Shape {
+        len: align_up(declared.upper_bound())?.max(shortest),
+        journal_pad: 0,
+    };
     for _ in 0..6 {
         let sealed = seal(declared, spec, shape, true)?;
-        let end = sealed.content_end().saturating_sub(shape.journal_pad * BLOCK);
-        let mut next = Shape { len: align_up(end)?.max(shortest), journal_pad: 0 };
+        let end = sealed
+            .content_end()
+            .saturating_sub(shape.journal_pad * BLOCK);
+        let mut next = Shape {
+            len: align_up(end)?.max(shortest),
+            journal_pad: 0,
+        };
         if next.len >= ALIGNED_FROM {
             next.journal_pad = sealed.journal_pad_wanted();
             next.len = align_up(end + next.journal_pad * BLOCK)?.max(shortest);
@@ -146,7 +166,15 @@ fn aligned(declared: &Declared<'_>, spec: &Ext4Spec, shape: Shape) -> Result<Sea
     if journal_pad == 0 || shape.len < ALIGNED_FROM {
         return Ok(plain);
     }
-    match seal(declared, spec, Shape { journal_pad, ..shape }, false) {
+    match seal(
+        declared,
+        spec,
+        Shape {
+            journal_pad,
+            ..shape
+        },
+        false,
+    ) {
         Err(DiskError::Ext4(_)) => Ok(plain),
         done => done,
     }
@@ -164,7 +192,9 @@ fn inodes_wanted(declared: &Declared<'_>) -> u64 {
 }
 
 fn align_up(len: u64) -> Result<u64, DiskError> {
-    len.checked_next_multiple_of(ALIGN).filter(|&l| l < MAX_LEN).ok_or(DiskError::TooLarge(len))
+    len.checked_next_multiple_of(ALIGN)
+        .filter(|&l| l < MAX_LEN)
+        .ok_or(DiskError::TooLarge(len))
 }
 
 /// Journal blocks for a file system of `blocks`: the steps of `mke2fs`.
@@ -211,19 +241,31 @@ fn seal(
     options.journal_blocks = Some(journal as u32);
     let (builder, files, sentinel) = declared.declare(options, sentinel)?;
     let layout = builder.seal().map_err(DiskError::Ext4)?;
-    Ok(Sealed { layout, files, sentinel, shape, inodes: declared.inodes() })
+    Ok(Sealed {
+        layout,
+        files,
+        sentinel,
+        shape,
+        inodes: declared.inodes(),
+    })
 }
 
 impl Sealed {
     /// Where the content ends; only known of a layout with a sentinel.
     fn content_end(&self) -> u64 {
-        let extents = self.sentinel.map(|s| self.layout.extents(s)).unwrap_or_default();
+        let extents = self
+            .sentinel
+            .map(|s| self.layout.extents(s))
+            .unwrap_or_default();
         extents.last().map_or(self.shape.len, |&(at, len)| at + len)
     }
 
     /// How much longer than usual the journal has to be for content to start aligned.
     fn journal_pad_wanted(&self) -> u64 {
-        let first = self.files.iter().find_map(|&(_, f)| self.layout.extents(f).first().copied());
+        let first = self
+            .files
+            .iter()
+            .find_map(|&(_, f)| self.layout.extents(f).first().copied());
         let Some((start, _)) = first else { return 0 };
         let pad = (start.next_multiple_of(CONTENT_ALIGN) - start) / BLOCK;
         (self.shape.journal_pad + pad) % (CONTENT_ALIGN / BLOCK)
@@ -236,9 +278,9 @@ impl Sealed {
         // Metadata and free space are emitted at once; the writer is not needed after that,
         // because content goes where `extents` says without passing through it.
         drop(self.layout.writer(&mut metadata).map_err(DiskError::Ext4)?);
-        let free = metadata
-            .free_space(len)
-            .ok_or_else(|| DiskError::Internal("a block bitmap is not where it should be".into()))?;
+        let free = metadata.free_space(len).ok_or_else(|| {
+            DiskError::Internal("a block bitmap is not where it should be".into())
+        })?;
         let mut all: Vec<Extent> = Vec::new();
         zeros(&metadata.zeros, &free, &mut all);
         for &(node, handle) in &self.files {
@@ -248,8 +290,15 @@ impl Sealed {
         }
         let bytes: Arc<[u8]> = metadata.bytes.into();
         for (offset, len, at) in metadata.data {
-            let source = ExtentSource::Bytes { bytes: bytes.clone(), at };
-            all.push(Extent { offset, len, source });
+            let source = ExtentSource::Bytes {
+                bytes: bytes.clone(),
+                at,
+            };
+            all.push(Extent {
+                offset,
+                len,
+                source,
+            });
         }
         all.sort_by_key(|extent| extent.offset);
         let covered: u64 = all.iter().map(|e| e.len).sum();
@@ -261,7 +310,12 @@ impl Sealed {
             return Err(DiskError::Internal("the ext4 layout has a gap".into()));
         }
         let free = free.iter().map(|&(_, n)| n).sum();
-        Ok(Ext4Plan { len, extents, free, inodes: self.inodes })
+        Ok(Ext4Plan {
+            len,
+            extents,
+            free,
+            inodes: self.inodes,
+        })
     }
 }
 
@@ -277,7 +331,11 @@ fn zeros(zeros: &[(u64, u64)], free: &[(u64, u64)], out: &mut Vec<Extent>) {
                 Some(&(s, _)) => (end.min(s), ExtentSource::Zero),
                 None => (end, ExtentSource::Zero),
             };
-            out.push(Extent { offset: at, len: to - at, source });
+            out.push(Extent {
+                offset: at,
+                len: to - at,
+                source,
+            });
             at = to;
         }
     }
@@ -304,16 +362,28 @@ fn file_extents(
                 source: segment.source.clone(),
                 at: segment.at + done,
             };
-            out.push(Extent { offset: at, len, source });
+            out.push(Extent {
+                offset: at,
+                len,
+                source,
+            });
             (at, room, done) = (at + len, room - len, done + len);
         }
         let pad = at.next_multiple_of(BLOCK) - at;
         if pad > 0 {
             // Only a file's last block can be short of content.
-            out.push(Extent { offset: at, len: pad, source: ExtentSource::Zero });
+            out.push(Extent {
+                offset: at,
+                len: pad,
+                source: ExtentSource::Zero,
+            });
         }
     }
-    if room > 0 || runs.next().is_some() { Err(mismatch()) } else { Ok(()) }
+    if room > 0 || runs.next().is_some() {
+        Err(mismatch())
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

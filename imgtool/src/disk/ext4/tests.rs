@@ -17,7 +17,11 @@ fn spec(len: Len) -> Ext4Spec {
 }
 
 fn node(kind: Kind, layer: u32) -> Node {
-    Node { meta: Meta::root(0o644), kind, layer }
+    Node {
+        meta: Meta::root(0o644),
+        kind,
+        layer,
+    }
 }
 
 /// What another reader sees: path → (mode, owner, size, content or target).
@@ -36,7 +40,10 @@ fn expected(tree: &Tree) -> Listing {
             Kind::Symlink(target) => target.to_vec(),
             _ => Vec::new(),
         };
-        out.insert(path, (node.meta.mode, node.meta.uid, node.meta.gid, content));
+        out.insert(
+            path,
+            (node.meta.mode, node.meta.uid, node.meta.gid, content),
+        );
     }
     out
 }
@@ -63,7 +70,10 @@ fn seen(fs: &Ext4) -> Result<Listing, Ext4Error> {
             Vec::new()
         };
         let mode = metadata.mode() & 0o7777;
-        out.insert(path.as_ref().to_vec(), (mode, metadata.uid(), metadata.gid(), content));
+        out.insert(
+            path.as_ref().to_vec(),
+            (mode, metadata.uid(), metadata.gid(), content),
+        );
     }
     Ok(out)
 }
@@ -91,7 +101,8 @@ proptest! {
 fn fit_leaves_less_than_the_alignment_free() {
     let mut tree = Tree::new();
     let bytes: Vec<u8> = (0..40_000_000u32).map(|i| (i >> 3) as u8 | 1).collect();
-    tree.insert(Tree::ROOT, b"f", node(file(&bytes), 0)).unwrap();
+    tree.insert(Tree::ROOT, b"f", node(file(&bytes), 0))
+        .unwrap();
     let fit = check(&tree, Len::Fit { extra: 0 });
     assert!(fit.free < 2 * ALIGN, "{} free", fit.free);
     let roomy = check(&tree, Len::Fit { extra: 200 << 20 });
@@ -103,9 +114,12 @@ fn fit_leaves_less_than_the_alignment_free() {
 #[test]
 fn too_small_a_size_names_the_one_that_suffices() {
     let mut tree = Tree::new();
-    tree.insert(Tree::ROOT, b"f", node(file(&vec![1; 30 << 20]), 0)).unwrap();
+    tree.insert(Tree::ROOT, b"f", node(file(&vec![1; 30 << 20]), 0))
+        .unwrap();
     let error = plan(&tree, &spec(Len::Exact(20 << 20))).unwrap_err();
-    let DiskError::TooSmall { needed, allowed } = error else { panic!("{error}") };
+    let DiskError::TooSmall { needed, allowed } = error else {
+        panic!("{error}")
+    };
     assert_eq!(allowed, 20 << 20);
     check(&tree, Len::Exact(needed));
 }
@@ -115,7 +129,8 @@ fn large_directories_and_many_inodes_fit() {
     let mut tree = Tree::new();
     for i in 0..40_000 {
         let name = format!("a-rather-long-name-for-a-file-{i}");
-        tree.insert(Tree::ROOT, name.as_bytes(), node(Kind::Fifo, 0)).unwrap();
+        tree.insert(Tree::ROOT, name.as_bytes(), node(Kind::Fifo, 0))
+            .unwrap();
     }
     let plan = check(&tree, Len::Fit { extra: 0 });
     assert_eq!(plan.inodes, 40_001);
@@ -124,31 +139,40 @@ fn large_directories_and_many_inodes_fit() {
 #[test]
 fn a_new_application_leaves_the_base_where_it_is() {
     let content = |seed: u32| -> Vec<u8> {
-        (0..90_000_000u32).map(|i| (i.wrapping_mul(seed) >> 7) as u8 | 1).collect()
+        (0..90_000_000u32)
+            .map(|i| (i.wrapping_mul(seed) >> 7) as u8 | 1)
+            .collect()
     };
     let base = content(3);
     let tree = |app: &[u8], more: u32| {
         let mut tree = Tree::new();
-        tree.insert(Tree::ROOT, b"zbase", node(file(&base), 0)).unwrap();
+        tree.insert(Tree::ROOT, b"zbase", node(file(&base), 0))
+            .unwrap();
         tree.insert(Tree::ROOT, b"app", node(file(app), 1)).unwrap();
         for i in 0..more {
             let name = format!("app-file-{i}");
-            tree.insert(Tree::ROOT, name.as_bytes(), node(file(&[1; 5000]), 1)).unwrap();
+            tree.insert(Tree::ROOT, name.as_bytes(), node(file(&[1; 5000]), 1))
+                .unwrap();
         }
         tree
     };
     let place = |tree: &Tree| {
         let plan = plan(tree, &spec(Len::Fit { extra: 0 })).unwrap();
         let id = tree.child(Tree::ROOT, b"zbase").unwrap();
-        let Kind::File(content) = &tree.node(id).kind else { panic!() };
-        let Source::Memory(bytes) = &content.segments[0].source else { panic!() };
+        let Kind::File(content) = &tree.node(id).kind else {
+            panic!()
+        };
+        let Source::Memory(bytes) = &content.segments[0].source else {
+            panic!()
+        };
         plan.extents
             .into_extents()
             .into_iter()
             .filter_map(|e| match e.source {
-                ExtentSource::Content { source: Source::Memory(b), at } if Arc::ptr_eq(&b, bytes) => {
-                    Some((e.offset, e.len, at))
-                }
+                ExtentSource::Content {
+                    source: Source::Memory(b),
+                    at,
+                } if Arc::ptr_eq(&b, bytes) => Some((e.offset, e.len, at)),
                 _ => None,
             })
             .collect::<Vec<_>>()
@@ -162,9 +186,27 @@ fn a_new_application_leaves_the_base_where_it_is() {
 #[test]
 fn what_ext4_cannot_hold_is_refused_by_path() {
     let cases: [(&[u8], Node, &str); 4] = [
-        (b"a\xff", node(Kind::Fifo, 0), "/d/a\u{fffd}: its name is not UTF-8"),
-        (b"dev", node(Kind::Char { major: 5000, minor: 0 }, 0), "/d/dev: device number 5000:0"),
-        (b"link", node(Kind::Symlink(b"\xff"[..].into()), 0), "/d/link: its target is not UTF-8"),
+        (
+            b"a\xff",
+            node(Kind::Fifo, 0),
+            "/d/a\u{fffd}: its name is not UTF-8",
+        ),
+        (
+            b"dev",
+            node(
+                Kind::Char {
+                    major: 5000,
+                    minor: 0,
+                },
+                0,
+            ),
+            "/d/dev: device number 5000:0",
+        ),
+        (
+            b"link",
+            node(Kind::Symlink(b"\xff"[..].into()), 0),
+            "/d/link: its target is not UTF-8",
+        ),
         (
             b"x",
             Node {
@@ -180,7 +222,9 @@ fn what_ext4_cannot_hold_is_refused_by_path() {
     ];
     for (name, bad, message) in cases {
         let mut tree = Tree::new();
-        let dir = tree.insert(Tree::ROOT, b"d", node(Kind::Dir(BTreeMap::new()), 0)).unwrap();
+        let dir = tree
+            .insert(Tree::ROOT, b"d", node(Kind::Dir(BTreeMap::new()), 0))
+            .unwrap();
         tree.insert(dir, name, bad).unwrap();
         let error = plan(&tree, &spec(Len::Fit { extra: 0 })).unwrap_err();
         assert!(error.to_string().starts_with(message), "{error}");
@@ -191,7 +235,8 @@ fn what_ext4_cannot_hold_is_refused_by_path() {
 #[test]
 fn what_is_free_is_what_the_file_system_calls_free() {
     let mut tree = Tree::new();
-    tree.insert(Tree::ROOT, b"f", node(file(&vec![1; 3 << 20]), 0)).unwrap();
+    tree.insert(Tree::ROOT, b"f", node(file(&vec![1; 3 << 20]), 0))
+        .unwrap();
     let plan = plan(&tree, &spec(Len::Fit { extra: 300 << 20 })).unwrap();
     let free: u64 = plan
         .extents
@@ -204,9 +249,14 @@ fn what_is_free_is_what_the_file_system_calls_free() {
     assert_eq!(free, plan.free);
     let image = write(&plan.extents.into_extents(), plan.len, 1);
     let stats = ["-R", "stats -h"];
-    let Some(out) = oracle(Command::new("debugfs").args(stats).arg(image.path())) else { return };
+    let Some(out) = oracle(Command::new("debugfs").args(stats).arg(image.path())) else {
+        return;
+    };
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let line = text.lines().find(|l| l.starts_with("Free blocks:")).unwrap();
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("Free blocks:"))
+        .unwrap();
     let blocks: u64 = line.split_whitespace().last().unwrap().parse().unwrap();
     assert_eq!(blocks * BLOCK, free);
 }

@@ -84,36 +84,74 @@ pub fn plan(spec: &FatSpec) -> Result<FatPlan, DiskError> {
     for copy in 0..FATS {
         let offset = (RESERVED + copy * fat_sectors) * SECTOR;
         let n = fat.len() as u64;
-        map.push(offset, n, ExtentSource::Bytes { bytes: fat.clone(), at: 0 })?;
+        map.push(
+            offset,
+            n,
+            ExtentSource::Bytes {
+                bytes: fat.clone(),
+                at: 0,
+            },
+        )?;
         map.push(offset + n, fat_sectors * SECTOR - n, ExtentSource::Zero)?;
     }
     let heap = (RESERVED + FATS * fat_sectors) * SECTOR;
     let offset_of = |cluster: u32| heap + u64::from(cluster - FIRST_CLUSTER) * CLUSTER;
     for dir in &dirs {
-        map.push_bytes(offset_of(dir.cluster), directory(dir, &dirs, spec, date, clock), CLUSTER)?;
+        map.push_bytes(
+            offset_of(dir.cluster),
+            directory(dir, &dirs, spec, date, clock),
+            CLUSTER,
+        )?;
     }
     let mut file_offsets = Vec::new();
     for (file, &cluster) in spec.files.iter().zip(&file_clusters) {
         let offset = offset_of(cluster);
         let n = file.bytes.len() as u64;
-        map.push(offset, n, ExtentSource::Bytes { bytes: file.bytes.clone(), at: 0 })?;
-        map.push(offset + n, n.next_multiple_of(CLUSTER) - n, ExtentSource::Zero)?;
+        map.push(
+            offset,
+            n,
+            ExtentSource::Bytes {
+                bytes: file.bytes.clone(),
+                at: 0,
+            },
+        )?;
+        map.push(
+            offset + n,
+            n.next_multiple_of(CLUSTER) - n,
+            ExtentSource::Zero,
+        )?;
         file_offsets.push(offset);
     }
     map.push(len, 0, ExtentSource::Free)?;
-    Ok(FatPlan { len, extents: map, file_offsets })
+    Ok(FatPlan {
+        len,
+        extents: map,
+        file_offsets,
+    })
 }
 
 /// Gives every directory one cluster, and every file its run behind them.
 fn place(spec: &FatSpec) -> Result<(Vec<Dir>, Vec<u32>, u32), DiskError> {
-    let mut dirs = vec![Dir { path: Vec::new(), cluster: FIRST_CLUSTER, entries: Vec::new() }];
+    let mut dirs = vec![Dir {
+        path: Vec::new(),
+        cluster: FIRST_CLUSTER,
+        entries: Vec::new(),
+    }];
     for file in &spec.files {
         for depth in 1..file.path.len() {
             let path = &file.path[..depth];
             if dirs.iter().all(|d| d.path != path) {
                 let cluster = FIRST_CLUSTER + dirs.len() as u32;
-                dirs.push(Dir { path: path.to_vec(), cluster, entries: Vec::new() });
-                insert(&mut dirs, path, (path[depth - 1], ATTR_DIRECTORY, cluster, 0))?;
+                dirs.push(Dir {
+                    path: path.to_vec(),
+                    cluster,
+                    entries: Vec::new(),
+                });
+                insert(
+                    &mut dirs,
+                    path,
+                    (path[depth - 1], ATTR_DIRECTORY, cluster, 0),
+                )?;
             }
         }
     }
@@ -145,7 +183,10 @@ fn insert(
             dir.entries.push(entry);
             Ok(())
         }
-        _ => Err(DiskError::Internal(format!("boot partition: no room for {}", entry.0))),
+        _ => Err(DiskError::Internal(format!(
+            "boot partition: no room for {}",
+            entry.0
+        ))),
     }
 }
 
@@ -160,7 +201,9 @@ fn geometry(used: u64) -> Result<(u64, u64, u64), DiskError> {
         let clusters = len / SECTOR - RESERVED - FATS * fat_sectors;
         if (clusters + 2).div_ceil(SECTOR / 4) <= fat_sectors {
             if clusters < used {
-                return Err(DiskError::Internal("boot partition: too few clusters".into()));
+                return Err(DiskError::Internal(
+                    "boot partition: too few clusters".into(),
+                ));
             }
             return Ok((len, fat_sectors, clusters));
         }
@@ -225,8 +268,11 @@ fn fat_table(spec: &FatSpec, dirs: &[Dir], file_clusters: &[u32], next: u32) -> 
     for (file, &first) in spec.files.iter().zip(file_clusters) {
         let clusters = (file.bytes.len() as u64).div_ceil(CLUSTER) as u32;
         for cluster in first..first + clusters {
-            fat[cluster as usize] =
-                if cluster + 1 == first + clusters { END_OF_CHAIN } else { cluster + 1 };
+            fat[cluster as usize] = if cluster + 1 == first + clusters {
+                END_OF_CHAIN
+            } else {
+                cluster + 1
+            };
         }
     }
     fat.iter().flat_map(|e| e.to_le_bytes()).collect()
@@ -261,7 +307,11 @@ fn directory(dir: &Dir, dirs: &[Dir], spec: &FatSpec, date: u16, clock: u16) -> 
     }
     for &(name, attr, cluster, size) in &dir.entries {
         // A file without content has no cluster.
-        let cluster = if attr == ATTR_ARCHIVE && size == 0 { 0 } else { cluster };
+        let cluster = if attr == ATTR_ARCHIVE && size == 0 {
+            0
+        } else {
+            cluster
+        };
         out.extend_from_slice(entry(short_name(name), attr, cluster, size).as_bytes());
     }
     out

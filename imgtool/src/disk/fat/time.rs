@@ -18,7 +18,11 @@ pub fn fat_date(timestamp: u32) -> u16 {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     let years = (year - 1980).clamp(0, 127);
     ((years << 9) | (month << 5) | day) as u16
@@ -40,7 +44,14 @@ mod tests {
 
     #[test]
     fn dates_match_the_calendar() {
-        let fields = |t| (fat_date(t) >> 9, fat_date(t) >> 5 & 15, fat_date(t) & 31, fat_time(t));
+        let fields = |t| {
+            (
+                fat_date(t) >> 9,
+                fat_date(t) >> 5 & 15,
+                fat_date(t) & 31,
+                fat_time(t),
+            )
+        };
         assert_eq!(fields(0), (0, 1, 1, 0));
         assert_eq!(fields(315_532_800), (0, 1, 1, 0));
         // 2024-02-29 12:34:56 UTC

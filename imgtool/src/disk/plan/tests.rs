@@ -17,7 +17,13 @@ fn ids() -> Ids {
 }
 
 fn spec(boot: Boot, size: Size) -> DiskSpec {
-    DiskSpec { ids: ids(), size, label: "root".into(), timestamp: 0, boot }
+    DiskSpec {
+        ids: ids(),
+        size,
+        label: "root".into(),
+        timestamp: 0,
+        boot,
+    }
 }
 
 fn uki(bios: Option<&str>) -> Boot {
@@ -32,7 +38,11 @@ fn uki(bios: Option<&str>) -> Boot {
 
 fn tree() -> Tree {
     let mut tree = Tree::new();
-    let node = Node { meta: Meta::root(0o755), kind: file(&[5; 100_000]), layer: 0 };
+    let node = Node {
+        meta: Meta::root(0o755),
+        kind: file(&[5; 100_000]),
+        layer: 0,
+    };
     tree.insert(Tree::ROOT, b"app", node).unwrap();
     tree
 }
@@ -40,7 +50,11 @@ fn tree() -> Tree {
 #[test]
 fn the_partition_table_satisfies_sgdisk() {
     let plain: Arc<[u8]> = vec![1; 700_000].into();
-    let bios = Boot::Bios { kernel: plain.clone(), initrd: plain, cmdline: "x".into() };
+    let bios = Boot::Bios {
+        kernel: plain.clone(),
+        initrd: plain,
+        cmdline: "x".into(),
+    };
     for boot in [uki(Some("root=x")), uki(None), bios] {
         for size in [Size::Fit { extra: 0 }, Size::Exact(300 << 20)] {
             let plan = plan(&tree(), &spec(boot.clone(), size)).unwrap();
@@ -57,10 +71,21 @@ fn the_partition_table_satisfies_sgdisk() {
 fn the_stage_is_told_where_the_kernel_really_is() {
     let plan = plan(&tree(), &spec(uki(Some("root=x")), Size::Fit { extra: 0 })).unwrap();
     let disk = std::fs::read(write(&plan.extents, plan.len, 1).path()).unwrap();
-    let Boot::Uki { bytes, linux, initrd, .. } = uki(None) else { panic!() };
+    let Boot::Uki {
+        bytes,
+        linux,
+        initrd,
+        ..
+    } = uki(None)
+    else {
+        panic!()
+    };
     for ((lba, len), range) in [(plan.kernel, linux), (plan.initrd, initrd)] {
         let at = (lba * SECTOR) as usize;
-        assert_eq!(disk[at..at + len as usize], bytes[range.start as usize..range.end as usize]);
+        assert_eq!(
+            disk[at..at + len as usize],
+            bytes[range.start as usize..range.end as usize]
+        );
     }
 }
 

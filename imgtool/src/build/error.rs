@@ -1,0 +1,116 @@
+//! Why an image can't be built.
+
+use crate::boot::BootError;
+use crate::disk::DiskError;
+use crate::error::Class;
+use crate::input::InputError;
+use crate::lock::LockError;
+use crate::pack::PackError;
+use crate::pass::PassError;
+use crate::spec::SpecError;
+use crate::tree::TreeError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why an image can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The spec.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// An input.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Kernel, modules or stub.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// The layout.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The pass.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// The pack or its manifest.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A directory that every image needs can't be made.
+    #[error("the image can't have its own /{name}")]
+    MountPoint {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        source: TreeError,
+    },
+    /// The program that is to run is not in the image, or can't be run.
+    #[error("{program:?}: {why}")]
+    Program {
+        /// As the spec names it.
+        program: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A lock names the same role twice.
+    #[error("{0}: two inputs go to the same place")]
+    SameRole(String),
+    /// An output file.
+    #[error("{path}: {what}")]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// What could not be done.
+        what: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// An output inside an input.
+    #[error(
+        "{output}: lies inside the input {input}, and the next build would take it for content"
+    )]
+    OutputInInput {
+        /// The output.
+        output: PathBuf,
+        /// The input.
+        input: PathBuf,
+    },
+}
+
+impl BuildError {
+    /// Whose fault it is.
+    pub fn class(&self) -> Class {
+        match self {
+            BuildError::Spec(e) => e.class(),
+            BuildError::Input(e) => e.class(),
+            BuildError::Boot(e) => e.class(),
+            BuildError::Disk(e) => e.class(),
+            BuildError::Pass(e) => e.class(),
+            BuildError::Pack(e) => e.class(),
+            BuildError::Lock(e) => e.class(),
+            BuildError::MountPoint { .. }
+            | BuildError::Program { .. }
+            | BuildError::SameRole(_)
+            | BuildError::Output { .. }
+            | BuildError::OutputInInput { .. } => Class::Input,
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            BuildError::Spec(e) => e.hint(),
+            BuildError::Input(e) => e.hint(),
+            BuildError::Boot(e) => e.hint(),
+            BuildError::Lock(e) => e.hint(),
+            BuildError::MountPoint { .. } => {
+                Some("dev, proc, run, sys and tmp have to be directories, or absent".into())
+            }
+            BuildError::Program { .. } => {
+                Some("give the program's path in the image: -- /path/to/program ARGS…".into())
+            }
+            BuildError::OutputInInput { .. } => Some("write it elsewhere with -o or --pack".into()),
+            _ => None,
+        }
+    }
+}

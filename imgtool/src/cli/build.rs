@@ -1,0 +1,226 @@
+//! `imgtool build`
+
+use super::progress::Bar;
+use super::spec_args::SpecArgs;
+use super::{Failure, host};
+use clap::Args;
+use imgtool::build::{self, Context, Outputs, Prepared, Written};
+use imgtool::lock;
+use imgtool::pack::DEFAULT_LEVEL;
+use imgtool::pass::{BLOCK_LEN, RunKind, block_runs};
+use imgtool::spec::Spec;
+use imgtool::{Class, build::BuildError};
+use serde_json::json;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Build a bootable disk image
+///
+///   imgtool build ./server                        a program, as /app
+///   imgtool build rootfs/ --init /sbin/init       a Debian tree with its own init
+///   imgtool build app.tar.gz -- /srv/app --port 80
+///   imgtool build app-docker-save.tar --pack app.pack
+///   imgtool build image.toml
+///
+/// The image is NAME.img in this directory unless -o or --pack says otherwise; with --pack alone
+/// there is no raw image. Kernel and UEFI stub come from --kernel and --stub, from image.toml, or
+/// from the host's configuration (.imgtool/config.toml here or above,
+/// ~/.config/imgtool/config.toml, /etc/imgtool/config.toml).
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Build {
+    #[command(flatten)]
+    spec: SpecArgs,
+    /// Write the raw disk here
+    #[arg(short, long, value_name = "OUT.img")]
+    output: Option<PathBuf>,
+    /// Write the pack here (zstd, seekable), and its manifest beside it as OUT.pack.json
+    #[arg(long, value_name = "OUT.pack")]
+    pack: Option<PathBuf>,
+    /// zstd level of the pack
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LEVEL, value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: i32,
+    /// Worker threads [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Refuse inputs that are not those in the lock
+    #[arg(long)]
+    locked: bool,
+    /// The lock [default: image.lock beside image.toml, or imgtool.lock here]
+    #[arg(long, value_name = "FILE", requires = "locked")]
+    lock: Option<PathBuf>,
+    /// Print what was built as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Build {
+    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let spec = self.spec.resolve()?;
+        let outputs = self.outputs(&spec);
+        refuse_outputs_in_input(&spec, &outputs)?;
+        let cancel = catch_signals()?;
+        let jobs = self.jobs.map_or_else(host::jobs, usize::from);
+        set_up_rayon(jobs)?;
+        let lock = self.read_lock()?;
+        let library_dirs = host::library_dirs();
+        let prepared = build::prepare(
+            &spec,
+            &Context {
+                spool_dir: &spool_dir(&outputs),
+                library_dirs: &library_dirs,
+                digests: outputs.pack.is_some(),
+                lock: lock.as_ref(),
+            },
+        )?;
+        for warning in &prepared.warnings {
+            eprintln!("imgtool: warning: {warning}");
+        }
+        let bar = Bar::new(content_len(&prepared));
+        let written = build::write(&prepared, &outputs, jobs, &bar, &cancel);
+        bar.finish();
+        let written = written?;
+        if self.json {
+            writeln!(out, "{}", result_json(&prepared, &written))
+        } else {
+            result_text(&prepared, &written, out)
+        }
+        .map_err(Failure::stdout)
+    }
+
+    fn outputs(&self, spec: &Spec) -> Outputs {
+        let raw = match (&self.output, &self.pack) {
+            (None, None) => Some(PathBuf::from(format!("{}.img", spec.name))),
+            (raw, _) => raw.clone(),
+        };
+        Outputs {
+            raw,
+            pack: self.pack.clone(),
+            level: self.level,
+        }
+    }
+
+    fn read_lock(&self) -> Result<Option<lock::Lock>, Failure> {
+        if !self.locked {
+            return Ok(None);
+        }
+        let path = self
+            .lock
+            .clone()
+            .unwrap_or_else(|| lock::default_path(self.spec.spec_path()));
+        Ok(Some(lock::read(&path)?))
+    }
+}
+
+/// The number of bytes the pass will read.
+fn content_len(prepared: &Prepared) -> u64 {
+    let runs = block_runs(&prepared.plan.extents);
+    let blocks: u64 = runs
+        .iter()
+        .filter(|run| run.kind == RunKind::Content)
+        .map(|run| run.count)
+        .sum();
+    blocks * BLOCK_LEN as u64
+}
+
+/// Temporary files go where the result goes: there is room, or the result does not fit either.
+pub(super) fn spool_dir(outputs: &Outputs) -> PathBuf {
+    let output = outputs.raw.as_deref().or(outputs.pack.as_deref());
+    match output.and_then(Path::parent) {
+        Some(dir) if dir != Path::new("") => dir.into(),
+        _ => ".".into(),
+    }
+}
+
+fn refuse_outputs_in_input(spec: &Spec, outputs: &Outputs) -> Result<(), BuildError> {
+    let Ok(input) = std::fs::canonicalize(&spec.input) else {
+        return Ok(());
+    };
+    for output in outputs.raw.iter().chain(&outputs.pack) {
+        let dir = output
+            .parent()
+            .filter(|dir| *dir != Path::new(""))
+            .unwrap_or(Path::new("."));
+        let Ok(dir) = std::fs::canonicalize(dir) else {
+            continue;
+        };
+        let same = output
+            .file_name()
+            .is_some_and(|name| dir.join(name) == input);
+        if dir.starts_with(&input) || same {
+            return Err(BuildError::OutputInInput {
+                output: output.clone(),
+                input: spec.input.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Ctrl-C and its kin end the pass, which then leaves nothing.
+fn catch_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, cancel.clone())
+            .map_err(|e| Failure::new(Class::Failed, format!("signals can't be caught: {e}")))?;
+    }
+    Ok(cancel)
+}
+
+/// Scanning uses rayon's global pool.
+pub(super) fn set_up_rayon(jobs: usize) -> Result<(), Failure> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .build_global()
+        .map_err(|e| Failure::new(Class::Surroundings, format!("no worker threads: {e}")))
+}
+
+fn result_json(prepared: &Prepared, written: &Written) -> serde_json::Value {
+    let pack = written.pack.as_ref().map(|(path, manifest)| {
+        json!({
+            "path": path,
+            "manifest": build::manifest_path(path),
+            "size": manifest.packs.iter().map(|p| p.size).sum::<u64>(),
+            "sha256": manifest.packs.first().map(|p| &p.sha256),
+            "data_blocks": manifest.blocks.data.len(),
+        })
+    });
+    json!({
+        "name": prepared.name,
+        "identity": build::identity_text(prepared),
+        "kernel": prepared.kernel_version,
+        "boot_modes": prepared.boot_modes,
+        "size": prepared.plan.len,
+        "partitions": prepared.plan.partitions,
+        "image": written.raw,
+        "pack": pack,
+        "warnings": prepared.warnings,
+    })
+}
+
+fn result_text(prepared: &Prepared, written: &Written, out: &mut impl Write) -> io::Result<()> {
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    if let Some(path) = &written.raw {
+        writeln!(
+            out,
+            "{}: {:.0} MiB disk",
+            path.display(),
+            mib(prepared.plan.len)
+        )?;
+    }
+    if let Some((path, manifest)) = &written.pack {
+        let size: u64 = manifest.packs.iter().map(|p| p.size).sum();
+        writeln!(
+            out,
+            "{}: {:.1} MiB pack of a {:.0} MiB disk; manifest {}",
+            path.display(),
+            mib(size),
+            mib(prepared.plan.len),
+            build::manifest_path(path).display()
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! The command line: one file a command, whose doc comment is its help.
+
+mod build;
+mod failure;
+mod host;
+mod init;
+mod inspect;
+mod lock;
+mod plan;
+mod progress;
+mod run;
+mod spec_args;
+mod unpack;
+
+pub(crate) use failure::Failure;
+
+use clap::{Parser, Subcommand};
+use std::io::Write;
+
+/// From an application to a bootable x86_64 disk image
+///
+/// imgtool builds a raw disk that boots under BIOS and UEFI from a static binary, a directory, a
+/// root file system archive or a container image: offline, without root, the same bytes
+/// everywhere.
+///
+///   imgtool build ./server -o server.img     a bootable disk of one program
+///   imgtool run server.img --port 8080:8080  boots it in QEMU
+///   imgtool inspect server.img               what is in it
+///
+/// Exit codes: 0 done, 1 the work failed, 2 the input is wrong, 3 something is missing here.
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Build),
+    Run(run::Run),
+    Plan(plan::Plan),
+    Inspect(inspect::InspectArgs),
+    Lock(lock::LockArgs),
+    Init(init::InitArgs),
+    Unpack(unpack::Unpack),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        match &self.command {
+            Command::Build(args) => args.run(&mut out)?,
+            // The guest's console is written from another thread.
+            Command::Run(args) => {
+                drop(out);
+                return Ok(args.run()?);
+            }
+            Command::Plan(args) => args.run(&mut out)?,
+            Command::Inspect(args) => inspect::run(args, &mut out)?,
+            Command::Lock(args) => args.run(&mut out)?,
+            Command::Init(args) => init::run(args, &mut out)?,
+            Command::Unpack(args) => args.run(&mut out)?,
+        }
+        out.flush().map_err(Failure::stdout)
+    }
+}

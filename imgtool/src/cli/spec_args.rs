@@ -1,0 +1,117 @@
+//! The arguments that say what to build: shared by `build`, `plan` and `lock`.
+
+use super::{Failure, host};
+use clap::Args;
+use imgtool::spec::{
+    self, Addition, ByteSize, Cmdline, EnvVar, Firmware, GuestPath, Name, Overrides, OwnerPolicy,
+    Size, Spec, SpecFile, User,
+};
+use std::path::{Path, PathBuf};
+
+/// What to build.
+#[derive(Debug, Args)]
+pub(super) struct SpecArgs {
+    /// Executable, directory, root file system archive, OCI image layout, or `docker save` archive
+    ///
+    /// An executable becomes /app, with the libraries it needs. A directory becomes the root file
+    /// system; its files become root's unless --owner keep. Archives (tar; gzip, xz or zstd) and
+    /// container images keep their owners. May be left out if image.toml names it.
+    input: Option<PathBuf>,
+    /// The spec, an image.toml; INPUT and flags come before what it says
+    #[arg(long, value_name = "FILE")]
+    spec: Option<PathBuf>,
+    /// The image's name [default: from the input's file name]
+    #[arg(long)]
+    name: Option<Name>,
+    /// Size of the disk: 8GiB, or +1GiB for that much free room [default: an exact fit]
+    ///
+    /// The guest grows its root to the disk it finds, so a fit is enough for most.
+    #[arg(long)]
+    size: Option<Size>,
+    /// What starts the image: hybrid (BIOS and UEFI), bios, uefi [default: hybrid]
+    #[arg(long)]
+    firmware: Option<Firmware>,
+    /// Kernel: Debian's package as downloaded, or a bzImage
+    #[arg(long, value_name = "DEB|FILE")]
+    kernel: Option<PathBuf>,
+    /// Directory of the kernel's modules, if the kernel is a plain file
+    #[arg(long, value_name = "DIR")]
+    modules: Option<PathBuf>,
+    /// UEFI stub: Debian's package systemd-boot-efi, or its linuxx64.efi.stub
+    #[arg(long, value_name = "DEB|FILE")]
+    stub: Option<PathBuf>,
+    /// Appended to the kernel's command line
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    cmdline: Option<Cmdline>,
+    /// A variable of the application's environment; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<EnvVar>,
+    /// Who the application runs as: a name or number in the image, with :GROUP or without
+    #[arg(long)]
+    user: Option<User>,
+    /// Add a file or directory of this host at an absolute path in the image; may be repeated
+    #[arg(long, value_name = "SRC:DST")]
+    add: Vec<Addition>,
+    /// Whose a directory's files become: root, or keep for their owners here [default: root]
+    #[arg(long)]
+    owner: Option<OwnerPolicy>,
+    /// The image's own init, which takes over as PID 1: /sbin/init for systemd
+    #[arg(long, value_name = "PATH", conflicts_with = "command")]
+    init: Option<GuestPath>,
+    /// Most bytes that the input may unpack to [default: 64GiB]
+    #[arg(long, value_name = "SIZE")]
+    max_size: Option<ByteSize>,
+    /// What runs in the image, in place of what the input says
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl SpecArgs {
+    /// Decides, from these arguments, the spec file and the host's configuration.
+    pub(super) fn resolve(&self) -> Result<Spec, Failure> {
+        let overrides = Overrides {
+            name: self.name.clone(),
+            size: self.size,
+            firmware: self.firmware,
+            kernel: self.kernel.clone(),
+            modules: self.modules.clone(),
+            stub: self.stub.clone(),
+            cmdline: self.cmdline.clone(),
+            env: self.env.clone(),
+            user: self.user.clone(),
+            add: self.add.clone(),
+            owner: self.owner,
+            init: self.init.clone(),
+            command: self.command.clone(),
+            max_size: self.max_size,
+            timestamp: host::source_date_epoch()?,
+        };
+        let path = self.spec_path();
+        let file: Option<SpecFile> = path.map(spec::load).transpose()?;
+        let file = file.as_ref().zip(path);
+        Ok(spec::resolve(
+            self.input(),
+            file,
+            &overrides,
+            &host::config()?,
+        )?)
+    }
+
+    /// The spec file: `--spec`, or INPUT if it is a .toml file.
+    pub(super) fn spec_path(&self) -> Option<&Path> {
+        self.spec
+            .as_deref()
+            .or_else(|| self.input.as_deref().filter(|path| is_spec(path)))
+    }
+
+    fn input(&self) -> Option<&Path> {
+        self.input
+            .as_deref()
+            .filter(|path| self.spec.is_some() || !is_spec(path))
+    }
+}
+
+fn is_spec(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "toml")
+}
