@@ -32,18 +32,43 @@ const OUTER: [&str; 14] = [
 
 fn main() -> Result<(), String> {
     let manifest_directory = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
-    let workspace = manifest_directory.parent().ok_or("imgtool is not in a workspace")?;
+    let workspace = manifest_directory
+        .parent()
+        .ok_or("imgtool is not in a workspace")?;
     let out = PathBuf::from(variable("OUT_DIR")?);
-    for path in ["init/src", "init/Cargo.toml", "../Cargo.toml", "../Cargo.lock", "build.rs"] {
-        println!("cargo:rerun-if-changed={}", manifest_directory.join(path).display());
+    for path in [
+        "init/src",
+        "init/Cargo.toml",
+        "../Cargo.toml",
+        "../Cargo.lock",
+        "build.rs",
+    ] {
+        println!(
+            "cargo:rerun-if-changed={}",
+            manifest_directory.join(path).display()
+        );
     }
 
     let target_directory = out.join("guest");
     let mut cargo = Command::new(variable("CARGO")?);
     // The directory decides which .cargo/config.toml is read: the workspace's, as outside.
-    cargo.current_dir(workspace).args(["build", "--locked", "--profile", "guest"]);
-    cargo.args(["--target", TARGET, "--package", "imgtool-init", "--bin", "imgtool-init"]);
-    cargo.args(["--no-default-features", "--features", "guest", "--target-dir"]);
+    cargo
+        .current_dir(workspace)
+        .args(["build", "--locked", "--profile", "guest"]);
+    cargo.args([
+        "--target",
+        TARGET,
+        "--package",
+        "imgtool-init",
+        "--bin",
+        "imgtool-init",
+    ]);
+    cargo.args([
+        "--no-default-features",
+        "--features",
+        "guest",
+        "--target-dir",
+    ]);
     cargo.arg(&target_directory);
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -60,7 +85,9 @@ fn main() -> Result<(), String> {
     }
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace)?);
 
-    let output = cargo.output().map_err(|error| format!("can't run cargo: {error}"))?;
+    let output = cargo
+        .output()
+        .map_err(|error| format!("can't run cargo: {error}"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(format!("the guest's init does not build:\n{text}"));
