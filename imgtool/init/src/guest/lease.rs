@@ -11,8 +11,9 @@ use super::link::Link;
 use super::netlink::Routing;
 use super::packet::PacketSocket;
 
-/// How long to wait for the first answer; it doubles up to [`LONGEST_WAIT`].
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// How long to wait for the first answer; it doubles up to [`LONGEST_WAIT`]. Short, because a link
+/// that has just come up may drop the first packet.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(16);
 
 /// Least time between two attempts to renew (RFC 2131, 4.4.5).
