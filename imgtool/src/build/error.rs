@@ -104,7 +104,7 @@ impl BuildError {
             BuildError::Boot(e) => e.hint(),
             BuildError::Lock(e) => e.hint(),
             BuildError::MountPoint { .. } => {
-                Some("dev, proc, run, sys and tmp have to be directories, or absent".into())
+                Some("dev, etc, proc, run, sys and tmp have to be directories, or absent".into())
             }
             BuildError::Program { .. } => {
                 Some("give the program's path in the image: -- /path/to/program ARGS…".into())

@@ -59,9 +59,11 @@ pub fn identity_text(prepared: &Prepared) -> String {
 /// Most files an image may have: as many inodes as ext4 numbers.
 const MAX_FILES: u64 = u32::MAX as u64 - 16;
 
-/// Directories that PID 1 mounts something on, with their permission bits.
-const MOUNT_POINTS: [(&str, u16); 5] = [
+/// Directories that PID 1 mounts something on, or writes to (resolv.conf), with their permission
+/// bits.
+const MOUNT_POINTS: [(&str, u16); 6] = [
     ("dev", 0o755),
+    ("etc", 0o755),
     ("proc", 0o755),
     ("run", 0o755),
     ("sys", 0o755),

@@ -44,7 +44,7 @@ fn check(manifest: &Manifest) -> Result<(), String> {
             manifest.version
         ));
     }
-    if manifest.block_size != block || manifest.size % block != 0 {
+    if manifest.block_size != block || !manifest.size.is_multiple_of(block) {
         return Err("size and block_size have to be multiples of 524288".into());
     }
     let blocks = &manifest.blocks;

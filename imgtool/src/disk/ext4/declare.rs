@@ -15,6 +15,16 @@ struct Entry<'t> {
     node: NodeId,
 }
 
+/// What the ext4 writer was told.
+pub struct Declaration {
+    /// The writer, ready to be sealed.
+    pub fs: FsBuilder,
+    /// Every regular file, in declaration order.
+    pub files: Vec<(NodeId, InodeHandle)>,
+    /// The file that marks the content's end, if one was asked for.
+    pub sentinel: Option<InodeHandle>,
+}
+
 /// A tree in declaration order, checked for what ext4 can hold.
 ///
 /// The order is by layer, then by name: the base's inodes and content come before the
@@ -126,11 +136,7 @@ impl<'t> Declared<'t> {
 
     /// Declares everything. With `sentinel`, a file of one block comes last: where it lands is
     /// where the content ends.
-    pub fn declare(
-        &self,
-        options: Options,
-        sentinel: bool,
-    ) -> Result<(FsBuilder, Vec<(NodeId, InodeHandle)>, Option<InodeHandle>), DiskError> {
+    pub fn declare(&self, options: Options, sentinel: bool) -> Result<Declaration, DiskError> {
         let time = (options.epoch, 0);
         let mut fs = FsBuilder::new(options).map_err(DiskError::Ext4)?;
         let mut handles: Vec<InodeHandle> = vec![mkext4::ROOT; self.tree.arena_len()];
@@ -167,7 +173,11 @@ impl<'t> Declared<'t> {
         } else {
             None
         };
-        Ok((fs, files, sentinel))
+        Ok(Declaration {
+            fs,
+            files,
+            sentinel,
+        })
     }
 
     /// The content of a file.

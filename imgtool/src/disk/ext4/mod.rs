@@ -239,8 +239,12 @@ fn seal(
     // The room that was asked for is the application's, not root's reserve.
     options.reserved_percent = 0;
     options.journal_blocks = Some(journal as u32);
-    let (builder, files, sentinel) = declared.declare(options, sentinel)?;
-    let layout = builder.seal().map_err(DiskError::Ext4)?;
+    let declare::Declaration {
+        fs,
+        files,
+        sentinel,
+    } = declared.declare(options, sentinel)?;
+    let layout = fs.seal().map_err(DiskError::Ext4)?;
     Ok(Sealed {
         layout,
         files,
