@@ -260,7 +260,7 @@ fn tar_compression(name: &str, stem: &str) -> Option<Compression> {
 }
 
 /// The wanted regular files of a tar archive, each of `max_file` bytes at most.
-fn data(
+pub(super) fn data(
     from: Box<dyn Read + '_>,
     max_file: u64,
     want: &mut dyn FnMut(&str) -> bool,

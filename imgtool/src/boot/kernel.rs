@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use super::cache::read_deb_cached;
 use super::deb::{Deb, is_deb, read_deb};
 use super::decompress::read_bounded;
 use super::error::BootError;
@@ -38,17 +39,23 @@ pub struct Kernel {
 /// Reads a kernel from a Debian package or a plain bzImage.
 ///
 /// `modules_dir` is a directory `lib/modules/VERSION`, a root that holds one, or a Debian package
-/// with modules. It takes the place of the modules in the kernel's own package.
-pub fn load_kernel(path: &Path, modules_dir: Option<&Path>) -> Result<Kernel, BootError> {
+/// with modules. It takes the place of the modules in the kernel's own package. `cache` is a
+/// directory where what was taken out of a package is kept for the next time.
+pub fn load_kernel(
+    path: &Path,
+    modules_dir: Option<&Path>,
+    cache: Option<&Path>,
+) -> Result<Kernel, BootError> {
     let unusable = |source: BootError| BootError::KernelFile {
         path: path.to_owned(),
         source: Box::new(source),
     };
     let (image, deb) = if is_deb(path)? {
-        let own_modules = modules_dir.is_none();
-        let mut deb = read_deb(path, &mut |p| {
-            is_vmlinuz(p) || own_modules && is_module_file(p)
-        })?;
+        let mut deb = match (modules_dir, cache) {
+            (Some(_), _) => read_deb(path, &mut is_vmlinuz)?,
+            (None, None) => read_deb(path, &mut is_wanted)?,
+            (None, Some(cache)) => read_deb_cached(path, cache, &mut is_wanted)?,
+        };
         (take_vmlinuz(path, &mut deb)?, Some(deb))
     } else {
         let file = File::open(path).map_err(BootError::read(path))?;
@@ -66,6 +73,10 @@ pub fn load_kernel(path: &Path, modules_dir: Option<&Path>) -> Result<Kernel, Bo
         version,
         modules,
     })
+}
+
+fn is_wanted(path: &str) -> bool {
+    is_vmlinuz(path) || is_module_file(path)
 }
 
 /// Where packages hold the kernel: `/boot` today, `/usr/lib/modules` in some.
@@ -293,12 +304,12 @@ mod tests {
             "usr/lib/modules/9.9-cloud/vmlinuz",
         ] {
             std::fs::write(&package, deb("linux-image-9.9", &[(place, &image)], Xz)).unwrap();
-            let kernel = load_kernel(&package, None).unwrap();
+            let kernel = load_kernel(&package, None, None).unwrap();
             assert_eq!((&kernel.image, &*kernel.version), (&image, "9.9-cloud"));
         }
         let plain = dir.path().join("vmlinuz");
         std::fs::write(&plain, &image).unwrap();
-        let kernel = load_kernel(&plain, None).unwrap();
+        let kernel = load_kernel(&plain, None, None).unwrap();
         assert_eq!((&kernel.image, &*kernel.version), (&image, "9.9-cloud"));
         assert!(kernel.modules.is_empty());
     }
@@ -325,20 +336,20 @@ mod tests {
             ),
         ] {
             std::fs::write(&path, deb(package, files, Xz)).unwrap();
-            let err = load_kernel(&path, None).unwrap_err();
+            let err = load_kernel(&path, None, None).unwrap_err();
             let text = err.to_string();
             assert!(text.contains("a.deb: ") && text.contains(part), "{text}");
             assert!(err.hint().unwrap_or_default().contains(hint));
         }
         std::fs::write(&path, deb("linux", &[("boot/vmlinuz-1", b"\x7fELF")], Xz)).unwrap();
-        let err = load_kernel(&path, None).unwrap_err();
+        let err = load_kernel(&path, None, None).unwrap_err();
         assert!(err.to_string().contains("a.deb: not a usable kernel"));
         assert!(err.source().unwrap().to_string().contains("ELF"));
     }
 
     #[test]
     fn a_missing_file_is_the_inputs_fault() {
-        let err = load_kernel(Path::new("/nonexistent/linux.deb"), None).unwrap_err();
+        let err = load_kernel(Path::new("/nonexistent/linux.deb"), None, None).unwrap_err();
         assert_eq!(err.class(), crate::Class::Input);
         assert!(err.to_string().contains("/nonexistent/linux.deb"));
     }

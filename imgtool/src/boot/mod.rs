@@ -2,6 +2,7 @@
 //!
 //! All of it fits in memory (some 40 MB), and all of it is a function of the input's bytes.
 
+mod cache;
 mod control;
 mod deb;
 mod decompress;

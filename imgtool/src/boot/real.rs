@@ -23,7 +23,7 @@ fn debians_kernel_and_stub_make_a_uki() {
     let Some(stub) = named("IMGTOOL_TEST_STUB") else {
         return;
     };
-    let kernel = load_kernel(&kernel, None).unwrap();
+    let kernel = load_kernel(&kernel, None, None).unwrap();
     assert!(has_efi_stub(&kernel.image));
     let modules = select_modules(&kernel, GUEST_MODULES).unwrap();
     for (i, module) in modules.iter().enumerate() {

@@ -20,6 +20,8 @@ pub struct Context<'a> {
     pub spool_dir: &'a Path,
     /// Where a dynamic executable's libraries are looked up.
     pub library_dirs: &'a [PathBuf],
+    /// Directory where what was unpacked of a kernel's package is kept for the next build.
+    pub cache: Option<&'a Path>,
     /// Whether inputs that are files are digested, for a manifest.
     pub digests: bool,
     /// What the inputs have to be.
@@ -76,7 +78,7 @@ pub fn prepare(spec: &Spec, context: &Context<'_>) -> Result<Prepared, BuildErro
     // Decompressing the kernel's package takes about as long as scanning a large tree.
     let (boot_inputs, loaded) = rayon::join(
         || -> Result<_, BuildError> {
-            let kernel = boot::load_kernel(&spec.kernel, spec.modules.as_deref())?;
+            let kernel = boot::load_kernel(&spec.kernel, spec.modules.as_deref(), context.cache)?;
             let stub = spec.stub.as_deref().map(boot::load_stub).transpose()?;
             Ok((kernel, stub))
         },

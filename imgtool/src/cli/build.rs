@@ -67,11 +67,13 @@ impl Build {
         set_up_rayon(jobs)?;
         let lock = self.read_lock()?;
         let library_dirs = host::library_dirs();
+        let cache = self.spec.cache_dir();
         let prepared = build::prepare(
             &spec,
             &Context {
                 spool_dir: &spool_dir(&outputs),
                 library_dirs: &library_dirs,
+                cache: cache.as_deref(),
                 digests: outputs.pack.is_some(),
                 lock: lock.as_ref(),
             },

@@ -18,6 +18,14 @@ pub(super) fn config() -> Result<HostConfig, SpecError> {
     Ok(HostConfig::default())
 }
 
+/// `imgtool` in the user's cache directory, if there is a user with one.
+pub(super) fn cache_dir() -> Option<PathBuf> {
+    let dir = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))?;
+    dir.is_absolute().then(|| dir.join("imgtool"))
+}
+
 fn config_paths() -> Vec<PathBuf> {
     let mut paths = Vec::new();
     if let Ok(dir) = std::env::current_dir() {

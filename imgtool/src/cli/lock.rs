@@ -35,9 +35,11 @@ impl LockArgs {
             .clone()
             .unwrap_or_else(|| lock::default_path(self.spec.spec_path()));
         let library_dirs = host::library_dirs();
+        let cache = self.spec.cache_dir();
         let context = Context {
             spool_dir: Path::new("."),
             library_dirs: &library_dirs,
+            cache: cache.as_deref(),
             digests: true,
             lock: None,
         };

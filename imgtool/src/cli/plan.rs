@@ -31,11 +31,13 @@ impl Plan {
         let spec = self.spec.resolve()?;
         set_up_rayon(host::jobs())?;
         let library_dirs = host::library_dirs();
+        let cache = self.spec.cache_dir();
         let prepared = build::prepare(
             &spec,
             &Context {
                 spool_dir: &self.temporary,
                 library_dirs: &library_dirs,
+                cache: cache.as_deref(),
                 digests: false,
                 lock: None,
             },

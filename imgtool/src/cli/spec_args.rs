@@ -61,6 +61,9 @@ pub(super) struct SpecArgs {
     /// Most bytes that the input may unpack to [default: 64GiB]
     #[arg(long, value_name = "SIZE")]
     max_size: Option<ByteSize>,
+    /// Unpack the kernel's package anew, and don't keep it in ~/.cache/imgtool for the next time
+    #[arg(long)]
+    no_cache: bool,
     /// What runs in the image, in place of what the input says
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -95,6 +98,15 @@ impl SpecArgs {
             &overrides,
             &host::config()?,
         )?)
+    }
+
+    /// Where an unpacked kernel is kept, unless that is not wanted.
+    pub(super) fn cache_dir(&self) -> Option<PathBuf> {
+        if self.no_cache {
+            None
+        } else {
+            host::cache_dir()
+        }
     }
 
     /// The spec file: `--spec`, or INPUT if it is a .toml file.

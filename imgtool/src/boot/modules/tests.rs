@@ -55,7 +55,7 @@ fn packaged(files: &BTreeMap<String, Vec<u8>>, base: &str) -> Result<Kernel, Boo
     let mut all: Vec<(&str, &[u8])> = vec![(&vmlinuz, &image)];
     all.extend(named.iter().map(|(name, bytes)| (&**name, &***bytes)));
     fs::write(&path, deb("linux-image", &all, Xz)).unwrap();
-    load_kernel(&path, None)
+    load_kernel(&path, None, None)
 }
 
 /// A plain kernel with these modules, in a directory.
@@ -70,7 +70,7 @@ fn in_directory(files: &BTreeMap<String, Vec<u8>>, base: &str) -> Result<Kernel,
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    let mut kernel = load_kernel(&image, Some(&root))?;
+    let mut kernel = load_kernel(&image, Some(&root), None)?;
     // The directory goes away with this function.
     for file in kernel.modules.files.values_mut() {
         if let Body::Path(path) = &file.body {
@@ -156,7 +156,7 @@ fn a_package_of_modules_goes_with_a_plain_kernel() {
     let package = |version: &str| {
         let path = format!("usr/lib/modules/{version}/kernel/drivers/block/virtio_blk.ko");
         fs::write(&modules, deb("linux-modules", &[(&path, &ko)], Zst)).unwrap();
-        load_kernel(&image, Some(&modules))
+        load_kernel(&image, Some(&modules), None)
     };
     let kernel = package(VERSION).unwrap();
     assert_eq!(
@@ -254,23 +254,23 @@ fn a_kernel_without_modules_must_be_meant() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("vmlinuz");
     fs::write(&image, kernel(VERSION)).unwrap();
-    let alone = load_kernel(&image, None).unwrap();
+    let alone = load_kernel(&image, None, None).unwrap();
     let err = select_modules(&alone, &[want("ena")]).unwrap_err();
     assert!(err.to_string().contains("came without modules"));
     assert!(err.hint().unwrap().contains("--modules"));
 
     let empty = dir.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    let monolithic = load_kernel(&image, Some(&empty)).unwrap();
+    let monolithic = load_kernel(&image, Some(&empty), None).unwrap();
     assert!(
         select_modules(&monolithic, &[want("ena")])
             .unwrap()
             .is_empty()
     );
 
-    let err = load_kernel(&image, Some(dir.path())).unwrap_err();
+    let err = load_kernel(&image, Some(dir.path()), None).unwrap_err();
     assert!(err.to_string().contains("no lib/modules/9.9-cloud"));
-    let err = load_kernel(&image, Some(&image)).unwrap_err();
+    let err = load_kernel(&image, Some(&image), None).unwrap_err();
     assert!(err.to_string().contains("neither a directory"));
 }
 
