@@ -121,7 +121,11 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
             "kernel32",
             &["kernel32", "32-bit x86"],
         ),
-        kernel("kernel of before 2013", "old-kernel", &["old-kernel", "2.11"]),
+        kernel(
+            "kernel of before 2013",
+            "old-kernel",
+            &["old-kernel", "2.11"],
+        ),
         kernel(
             "truncated kernel",
             "cut-kernel",

@@ -134,11 +134,31 @@ const CHANGES: [(&str, &str, &str, Change); 9] = [
     ("file that grows", "tree", "tree/big", grow),
     ("file that is removed", "tree", "tree/big", remove),
     ("file that is written anew", "tree", "tree/big", rewrite),
-    ("file that another takes the place of", "tree", "tree/big", replace),
-    ("file that a pipe takes the place of", "tree", "tree/big", make_pipe),
-    ("file that a link takes the place of", "tree", "tree/big", make_link),
+    (
+        "file that another takes the place of",
+        "tree",
+        "tree/big",
+        replace,
+    ),
+    (
+        "file that a pipe takes the place of",
+        "tree",
+        "tree/big",
+        make_pipe,
+    ),
+    (
+        "file that a link takes the place of",
+        "tree",
+        "tree/big",
+        make_link,
+    ),
     ("archive that shrinks", "app.tar", "app.tar", shrink),
-    ("archive that is written anew", "app.tar", "app.tar", rewrite),
+    (
+        "archive that is written anew",
+        "app.tar",
+        "app.tar",
+        rewrite,
+    ),
 ];
 
 /// Changes each, checks what is said and left, and gives the lines of the table.

@@ -129,7 +129,9 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     });
     whole("oci-empty", &|l| l.index["manifests"] = json!([]));
     whole("oci-index", &|l| l.index = json!("nothing"));
-    whole("oci-version", &|l| l.marker = r#"{"imageLayoutVersion":"9.0.0"}"#);
+    whole("oci-version", &|l| {
+        l.marker = r#"{"imageLayoutVersion":"9.0.0"}"#
+    });
     whole("oci-digest", &|l| {
         l.index["manifests"][0]["digest"] = json!("sha256:../../../etc/passwd");
     });
@@ -141,40 +143,118 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         l.config["config"]["Env"] = json!(["NO-VALUE"]);
         l.connect();
     });
-    let escape = tar(&[Entry {
-        kind: b'2',
-        link: b"/etc",
-        ..file("app", b"")
-    }, file("../x", b"x")]);
+    let escape = tar(&[
+        Entry {
+            kind: b'2',
+            link: b"/etc",
+            ..file("app", b"")
+        },
+        file("../x", b"x"),
+    ]);
     Layout::with_layer(&escape, gz(&escape)).put(bench, "oci-escape", |_, bytes| Some(bytes));
 
     bench.put("docker.tar", docker("l.tar", &"0".repeat(64)));
     let right = hex_digest(&tar(&[file("app", b"x")]));
     bench.put("docker-none.tar", docker("missing/layer.tar", &right));
     bench.put("docker-up.tar", docker("../../etc/passwd", &right));
-    bench.put("docker-json.tar", tar(&[file("manifest.json", b"[{\"Config\":1}]")]));
+    bench.put(
+        "docker-json.tar",
+        tar(&[file("manifest.json", b"[{\"Config\":1}]")]),
+    );
 
     let build = |input, file: &str, parts| Case::build(input, &[file], parts);
     vec![
-        build("OCI layer that does not match its digest", "oci-bad-layer", &["oci-bad-layer", "blob", "digest"]),
-        build("OCI configuration that does not match its digest", "oci-bad-config", &["oci-bad-config", "blob", "digest"]),
-        build("OCI manifest that does not match its digest", "oci-bad-manifest", &["oci-bad-manifest", "blob", "digest"]),
-        build("OCI layer that is not there", "oci-no-layer", &["oci-no-layer", "blob"]),
-        build("OCI configuration that is not there", "oci-no-config", &["oci-no-config", "blob"]),
-        build("OCI manifest that is not there", "oci-no-manifest", &["oci-no-manifest", "blob"]),
-        build("OCI layer that is too short", "oci-cut", &["oci-cut", "blob", "bytes"]),
-        build("OCI layer that is not the configuration's", "oci-diff-id", &["oci-diff-id", "diff_id"]),
-        build("OCI image for arm64", "oci-arm64", &["oci-arm64", "arm64", "amd64"]),
+        build(
+            "OCI layer that does not match its digest",
+            "oci-bad-layer",
+            &["oci-bad-layer", "blob", "digest"],
+        ),
+        build(
+            "OCI configuration that does not match its digest",
+            "oci-bad-config",
+            &["oci-bad-config", "blob", "digest"],
+        ),
+        build(
+            "OCI manifest that does not match its digest",
+            "oci-bad-manifest",
+            &["oci-bad-manifest", "blob", "digest"],
+        ),
+        build(
+            "OCI layer that is not there",
+            "oci-no-layer",
+            &["oci-no-layer", "blob"],
+        ),
+        build(
+            "OCI configuration that is not there",
+            "oci-no-config",
+            &["oci-no-config", "blob"],
+        ),
+        build(
+            "OCI manifest that is not there",
+            "oci-no-manifest",
+            &["oci-no-manifest", "blob"],
+        ),
+        build(
+            "OCI layer that is too short",
+            "oci-cut",
+            &["oci-cut", "blob", "bytes"],
+        ),
+        build(
+            "OCI layer that is not the configuration's",
+            "oci-diff-id",
+            &["oci-diff-id", "diff_id"],
+        ),
+        build(
+            "OCI image for arm64",
+            "oci-arm64",
+            &["oci-arm64", "arm64", "amd64"],
+        ),
         build("OCI layout without an image", "oci-empty", &["oci-empty"]),
-        build("OCI index that is none", "oci-index", &["oci-index", "index.json"]),
-        build("OCI layout of another version", "oci-version", &["oci-version", "9.0.0"]),
+        build(
+            "OCI index that is none",
+            "oci-index",
+            &["oci-index", "index.json"],
+        ),
+        build(
+            "OCI layout of another version",
+            "oci-version",
+            &["oci-version", "9.0.0"],
+        ),
         build("OCI digest that is a path", "oci-digest", &["oci-digest"]),
-        build("OCI layer that climbs out", "oci-escape", &["oci-escape", "../x"]),
-        build("OCI image that runs nothing", "oci-no-command", &["nothing says", "-- COMMAND"]),
-        build("OCI image with a broken environment", "oci-env", &["NO-VALUE"]),
-        build("docker layer that is not the configuration's", "docker.tar", &["docker.tar", "l.tar"]),
-        build("docker layer that is not there", "docker-none.tar", &["docker-none.tar", "missing/layer.tar"]),
-        build("docker layer outside the archive", "docker-up.tar", &["docker-up.tar", "../../etc/passwd"]),
-        build("docker manifest that is none", "docker-json.tar", &["docker-json.tar", "manifest.json"]),
+        build(
+            "OCI layer that climbs out",
+            "oci-escape",
+            &["oci-escape", "../x"],
+        ),
+        build(
+            "OCI image that runs nothing",
+            "oci-no-command",
+            &["nothing says", "-- COMMAND"],
+        ),
+        build(
+            "OCI image with a broken environment",
+            "oci-env",
+            &["NO-VALUE"],
+        ),
+        build(
+            "docker layer that is not the configuration's",
+            "docker.tar",
+            &["docker.tar", "l.tar"],
+        ),
+        build(
+            "docker layer that is not there",
+            "docker-none.tar",
+            &["docker-none.tar", "missing/layer.tar"],
+        ),
+        build(
+            "docker layer outside the archive",
+            "docker-up.tar",
+            &["docker-up.tar", "../../etc/passwd"],
+        ),
+        build(
+            "docker manifest that is none",
+            "docker-json.tar",
+            &["docker-json.tar", "manifest.json"],
+        ),
     ]
 }

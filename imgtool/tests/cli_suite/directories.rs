@@ -27,7 +27,10 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     close(bench, "closed-file/etc/secret");
     bench.put("closed-dir/var/lib/x", "x");
     close(bench, "closed-dir/var/lib");
-    let name = bench.input().join("latin1").join(OsStr::from_bytes(b"caf\xe9"));
+    let name = bench
+        .input()
+        .join("latin1")
+        .join(OsStr::from_bytes(b"caf\xe9"));
     std::fs::write(name, "x").unwrap();
     let noise: Vec<u8> = (0..8 << 20).map(|n: u32| n as u8 | 1).collect();
     bench.put("big/noise", noise);
@@ -58,7 +61,11 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
             &["big", "--size", "4MiB", "--", "/app"],
             &["4194304", "--size", "give at least"],
         ),
-        Case::build("nothing said of what to run", &["tree"], &["nothing says", "-- COMMAND"]),
+        Case::build(
+            "nothing said of what to run",
+            &["tree"],
+            &["nothing says", "-- COMMAND"],
+        ),
         Case::build(
             "program that the image does not have",
             &["tree", "--", "/srv/app"],
@@ -121,7 +128,13 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         ),
         Case::build(
             "addition of an unreadable file",
-            &["tree", "--add", "closed-file/etc/secret:/etc/x", "--", "/app"],
+            &[
+                "tree",
+                "--add",
+                "closed-file/etc/secret:/etc/x",
+                "--",
+                "/app",
+            ],
             &["closed-file/etc/secret", "Permission denied"],
         ),
     ]

@@ -14,26 +14,50 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     library[16] = 3;
     library[24..32].fill(0);
     bench.put("libapp.so", &library);
-    bench.put("app-dynamic", dynamic_elf(&["libnone.so.1", "libnot-there.so.2"]));
+    bench.put(
+        "app-dynamic",
+        dynamic_elf(&["libnone.so.1", "libnot-there.so.2"]),
+    );
     bench.put("start.sh", "#!/bin/sh\nexec /app\n");
     bench.put("app.exe", [b"MZ".as_slice(), &[0; 600]].concat());
     bench.put("nothing", "");
 
     let build = |input, file: &str, parts| Case::build(input, &[file], parts);
     vec![
-        build("input that is not there", "no-app", &["no-app", "No such file"]),
+        build(
+            "input that is not there",
+            "no-app",
+            &["no-app", "No such file"],
+        ),
         build("empty file", "nothing", &["nothing", "an empty file"]),
-        build("script", "start.sh", &["start.sh", "a script", "interpreter"]),
+        build(
+            "script",
+            "start.sh",
+            &["start.sh", "a script", "interpreter"],
+        ),
         build("32-bit program", "app32", &["app32", "32-bit"]),
-        build("program for arm64", "app-arm64", &["app-arm64", "another machine", "x86-64"]),
+        build(
+            "program for arm64",
+            "app-arm64",
+            &["app-arm64", "another machine", "x86-64"],
+        ),
         build("program for Windows", "app.exe", &["app.exe", "Windows"]),
         build("truncated program", "app-cut", &["app-cut", "cut off"]),
         build("object file", "app.o", &["app.o", "object file"]),
-        build("shared library", "libapp.so", &["libapp.so", "shared library"]),
+        build(
+            "shared library",
+            "libapp.so",
+            &["libapp.so", "shared library"],
+        ),
         build(
             "program whose libraries are not here",
             "app-dynamic",
-            &["app-dynamic", "libnone.so.1", "libnot-there.so.2", "statically"],
+            &[
+                "app-dynamic",
+                "libnone.so.1",
+                "libnot-there.so.2",
+                "statically",
+            ],
         ),
         build("device", "/dev/null", &["/dev/null"]),
     ]

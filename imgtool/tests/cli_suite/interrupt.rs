@@ -23,7 +23,10 @@ fn interrupted(bench: &Bench, mut command: Command, signal: Signal) -> (Option<i
     let start = Instant::now();
     while !temporary(&bench.output()) {
         assert!(child.try_wait().unwrap().is_none(), "it ended too early");
-        assert!(start.elapsed() < Duration::from_secs(60), "no temporary file");
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "no temporary file"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
     kill_process(Pid::from_child(&child), signal).unwrap();
@@ -39,7 +42,9 @@ fn an_interrupted_command_leaves_nothing() {
     let mut state = 1_u64;
     let noise: Vec<u8> = (0..24 << 17)
         .flat_map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 11).to_be_bytes()
         })
         .collect();
@@ -49,7 +54,14 @@ fn an_interrupted_command_leaves_nothing() {
         let mut command = bench.command(None);
         command
             .args(["build", "app", "--add", "noise:/noise", "--jobs", "1"])
-            .args(["--level", "19", "-o", "../out/a.img", "--pack", "../out/a.pack"])
+            .args([
+                "--level",
+                "19",
+                "-o",
+                "../out/a.img",
+                "--pack",
+                "../out/a.pack",
+            ])
             .args(BOOT);
         let (code, stderr) = interrupted(&bench, command, signal);
         assert_eq!(code, Some(130), "{stderr}");

@@ -22,19 +22,78 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
                 'mount -t tmpfs -o size=2m none ../out && exec \"$@\"' bash \"$@\"";
     let limit = "ulimit -f 1024";
     vec![
-        build("output in a directory that is not there", &["app", "-o", "no/a.img"], &["no/a.img", "No such file"]),
-        build("output in an unwritable directory", &["app", "-o", "closed/a.img"], &["closed/a.img", "Permission denied"]),
-        build("pack in an unwritable directory", &["app", "--pack", "closed/a.pack"], &["closed/a.pack", "Permission denied"]),
-        build("output that is a directory", &["app", "-o", "../out"], &["../out", "name a file"]),
-        build("output that is a device", &["app", "-o", "/dev/null"], &["/dev/null", "regular file"]),
-        build("output inside the input", &["tree", "-o", "tree/a.img", "--", "/app"], &["tree/a.img", "inside the input tree"]),
-        build("output that is the input", &["app", "-o", "app"], &["app", "the input"]),
-        build("output that is the kernel", &["app", "-o", "kernel.deb"], &["kernel.deb", "the input"]),
-        build("output that is an addition", &["app", "--add", "extra:/x", "-o", "extra"], &["extra", "the input"]),
-        build("image and pack of one name", &["app", "-o", "../out/a", "--pack", "../out/a"], &["../out/a", "two outputs"]),
-        build("image with the manifest's name", &["app", "-o", "../out/a.json", "--pack", "../out/a"], &["../out/a.json", "two outputs"]),
-        build("image on a full disk", &[full, &["-o", "../out/a.img"][..]].concat(), &["../out/a.img", "No space left"]).shell(disk),
-        build("pack on a full disk", &[full, &["--level", "1", "--pack", "../out/a.pack"][..]].concat(), &["../out/a.pack", "No space left"]).shell(disk),
-        build("image above the limit of a file's size", &[full, &["-o", "../out/a.img"][..]].concat(), &["../out/a.img", "File too large"]).shell(limit),
+        build(
+            "output in a directory that is not there",
+            &["app", "-o", "no/a.img"],
+            &["no/a.img", "No such file"],
+        ),
+        build(
+            "output in an unwritable directory",
+            &["app", "-o", "closed/a.img"],
+            &["closed/a.img", "Permission denied"],
+        ),
+        build(
+            "pack in an unwritable directory",
+            &["app", "--pack", "closed/a.pack"],
+            &["closed/a.pack", "Permission denied"],
+        ),
+        build(
+            "output that is a directory",
+            &["app", "-o", "../out"],
+            &["../out", "name a file"],
+        ),
+        build(
+            "output that is a device",
+            &["app", "-o", "/dev/null"],
+            &["/dev/null", "regular file"],
+        ),
+        build(
+            "output inside the input",
+            &["tree", "-o", "tree/a.img", "--", "/app"],
+            &["tree/a.img", "inside the input tree"],
+        ),
+        build(
+            "output that is the input",
+            &["app", "-o", "app"],
+            &["app", "the input"],
+        ),
+        build(
+            "output that is the kernel",
+            &["app", "-o", "kernel.deb"],
+            &["kernel.deb", "the input"],
+        ),
+        build(
+            "output that is an addition",
+            &["app", "--add", "extra:/x", "-o", "extra"],
+            &["extra", "the input"],
+        ),
+        build(
+            "image and pack of one name",
+            &["app", "-o", "../out/a", "--pack", "../out/a"],
+            &["../out/a", "two outputs"],
+        ),
+        build(
+            "image with the manifest's name",
+            &["app", "-o", "../out/a.json", "--pack", "../out/a"],
+            &["../out/a.json", "two outputs"],
+        ),
+        build(
+            "image on a full disk",
+            &[full, &["-o", "../out/a.img"][..]].concat(),
+            &["../out/a.img", "No space left"],
+        )
+        .shell(disk),
+        build(
+            "pack on a full disk",
+            &[full, &["--level", "1", "--pack", "../out/a.pack"][..]].concat(),
+            &["../out/a.pack", "No space left"],
+        )
+        .shell(disk),
+        build(
+            "image above the limit of a file's size",
+            &[full, &["-o", "../out/a.img"][..]].concat(),
+            &["../out/a.img", "File too large"],
+        )
+        .shell(limit),
     ]
 }

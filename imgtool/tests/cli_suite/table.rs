@@ -30,7 +30,10 @@ fn row(bench: &Bench, case: &Case) -> Result<Option<String>, String> {
     }
     check(case, &said)?;
     let after = bench.files();
-    let changed: Vec<_> = after.iter().filter(|(p, n)| before.get(*p) != Some(n)).collect();
+    let changed: Vec<_> = after
+        .iter()
+        .filter(|(p, n)| before.get(*p) != Some(n))
+        .collect();
     if !changed.is_empty() || after.len() != before.len() {
         return Err(format!("left or changed: {changed:?}"));
     }
@@ -66,14 +69,19 @@ fn message(stderr: &str) -> String {
         }
     }
     let text = lines.join("; ");
-    let text = text.strip_prefix("imgtool: ").or(text.strip_prefix("error: "));
+    let text = text
+        .strip_prefix("imgtool: ")
+        .or(text.strip_prefix("error: "));
     text.unwrap_or(&lines.join("; ")).to_owned()
 }
 
 pub(crate) fn line(input: &str, message: &str, code: i32) -> String {
     // Long names say nothing by their length.
     let message = message.replace(&"n".repeat(256), "nnn…");
-    let message = message.replace('|', "\\|").replace('<', "&lt;").replace('*', "\\*");
+    let message = message
+        .replace('|', "\\|")
+        .replace('<', "&lt;")
+        .replace('*', "\\*");
     format!("| {input} | {message} | {code} |")
 }
 
@@ -86,10 +94,16 @@ fn bad_input() {
     let groups = [
         ("Kernel, modules, UEFI stub", boot_files::cases(&bench)),
         ("Programs", executables::cases(&bench)),
-        ("Directories, and what runs in them", directories::cases(&bench)),
+        (
+            "Directories, and what runs in them",
+            directories::cases(&bench),
+        ),
         ("Archives", archives::cases(&bench)),
         ("Container images", containers::cases(&bench)),
-        ("Arguments, environment and image.toml", settings::cases(&bench)),
+        (
+            "Arguments, environment and image.toml",
+            settings::cases(&bench),
+        ),
         ("Locks", locks::cases(&bench)),
         ("Packs and images", packs::cases(&bench)),
         ("Outputs", outputs::cases(&bench)),
@@ -98,8 +112,12 @@ fn bad_input() {
     let known = std::fs::read_to_string(&path).unwrap_or_default();
     let mut page = HEAD.to_owned();
     let mut failures = String::new();
-    let mut start = |page: &mut String, title: &str| {
-        write!(page, "\n## {title}\n\n| input | message | exit |\n|---|---|---|\n").unwrap();
+    let start = |page: &mut String, title: &str| {
+        write!(
+            page,
+            "\n## {title}\n\n| input | message | exit |\n|---|---|---|\n"
+        )
+        .unwrap();
     };
     for (title, cases) in &groups {
         start(&mut page, title);
@@ -125,7 +143,14 @@ fn bad_input() {
         return;
     }
     for (said, line) in page.lines().zip(known.lines()) {
-        assert_eq!(said, line, "docs/bad-input.md; IMGTOOL_BLESS=1 writes it anew");
+        assert_eq!(
+            said, line,
+            "docs/bad-input.md; IMGTOOL_BLESS=1 writes it anew"
+        );
     }
-    assert_eq!(page.lines().count(), known.lines().count(), "docs/bad-input.md");
+    assert_eq!(
+        page.lines().count(),
+        known.lines().count(),
+        "docs/bad-input.md"
+    );
 }
