@@ -12,7 +12,7 @@ mod writer;
 pub use error::PackError;
 pub use manifest::VERSION as MANIFEST_VERSION;
 pub use manifest::{InputRecord, Manifest, ManifestBlocks, PackRecord, SnapshotRecord};
-pub use reader::{read_manifest, unpack};
+pub use reader::{parse_manifest, read_manifest, unpack};
 pub use writer::{PackSummary, PackWriter, compressor, frame};
 
 /// zstd's default level, and ours.

@@ -18,19 +18,32 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, PackError> {
         path: path.into(),
         source,
     };
-    let refused = |why: String| PackError::Manifest {
+    let too_large = || PackError::Manifest {
         path: path.into(),
-        why,
+        why: format!("larger than {MAX_MANIFEST} bytes"),
     };
     let mut text = Vec::new();
     let file = File::open(path).map_err(failed)?;
+    // What a sparse file is said to hold need not be read to know that it is too much.
+    if file.metadata().map_err(failed)?.len() > MAX_MANIFEST {
+        return Err(too_large());
+    }
     file.take(MAX_MANIFEST + 1)
         .read_to_end(&mut text)
         .map_err(failed)?;
     if text.len() as u64 > MAX_MANIFEST {
-        return Err(refused(format!("larger than {MAX_MANIFEST} bytes")));
+        return Err(too_large());
     }
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| refused(e.to_string()))?;
+    parse_manifest(&text, path)
+}
+
+/// Parses and checks a manifest; `path` is for messages.
+pub fn parse_manifest(text: &[u8], path: &Path) -> Result<Manifest, PackError> {
+    let refused = |why: String| PackError::Manifest {
+        path: path.into(),
+        why,
+    };
+    let manifest: Manifest = serde_json::from_slice(text).map_err(|e| refused(e.to_string()))?;
     check(&manifest).map_err(refused)?;
     Ok(manifest)
 }

@@ -1,12 +1,10 @@
 //! What the host says of a file's holes never changes where its data is found.
-#![no_main]
 
 use std::convert::Infallible;
 
 use imgtool::tree::{CHUNK, find_data};
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     // Each byte is a run of a quarter chunk: whether it has a byte set, and whether the host calls
     // it a hole (only zeros may be called that). The first byte is the length of the last run.
     let Some((&last, runs)) = input.split_first() else {
@@ -49,4 +47,4 @@ fuzz_target!(|input: &[u8]| {
             .any(|&(start, len)| start <= at && at < start + len);
         assert!(data || at >= size || !has_byte(at), "data lost at {at}");
     }
-});
+}
