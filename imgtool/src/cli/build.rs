@@ -23,7 +23,7 @@ use std::sync::atomic::AtomicBool;
 ///   imgtool build rootfs/ --init /sbin/init       a Debian tree with its own init
 ///   imgtool build app.tar.gz -- /srv/app --port 80
 ///   imgtool build app-docker-save.tar --pack app.pack
-///   imgtool build image.toml
+///   imgtool build                                 what image.toml here says
 ///
 /// The image is NAME.img in this directory unless -o or --pack says otherwise; with --pack alone
 /// there is no raw image. Kernel and UEFI stub come from --kernel and --stub, from image.toml, or

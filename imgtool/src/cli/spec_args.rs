@@ -8,6 +8,9 @@ use imgtool::spec::{
 };
 use std::path::{Path, PathBuf};
 
+/// The spec in the working directory.
+const SPEC: &str = "image.toml";
+
 /// What to build.
 #[derive(Debug, Args)]
 pub(super) struct SpecArgs {
@@ -15,9 +18,10 @@ pub(super) struct SpecArgs {
     ///
     /// An executable becomes /app, with the libraries it needs. A directory becomes the root file
     /// system; its files become root's unless --owner keep. Archives (tar; gzip, xz or zstd) and
-    /// container images keep their owners. May be left out if image.toml names it.
+    /// container images keep their owners. An image.toml can be given in its place, and is taken
+    /// from this directory if nothing is given.
     input: Option<PathBuf>,
-    /// The spec, an image.toml; INPUT and flags come before what it says
+    /// A spec (image.toml) besides INPUT; INPUT and flags win over what it says
     #[arg(long, value_name = "FILE")]
     spec: Option<PathBuf>,
     /// The image's name [default: from the input's file name]
@@ -28,7 +32,7 @@ pub(super) struct SpecArgs {
     /// The guest grows its root to the disk it finds, so a fit is enough for most.
     #[arg(long)]
     size: Option<Size>,
-    /// What starts the image: hybrid (BIOS and UEFI), bios, uefi [default: hybrid]
+    /// What can boot the image: hybrid (BIOS and UEFI), bios, uefi [default: hybrid]
     #[arg(long)]
     firmware: Option<Firmware>,
     /// Kernel: Debian's package as downloaded, or a bzImage
@@ -61,7 +65,7 @@ pub(super) struct SpecArgs {
     /// Most bytes that the input may unpack to [default: 64GiB]
     #[arg(long, value_name = "SIZE")]
     max_size: Option<ByteSize>,
-    /// What runs in the image, in place of what the input says
+    /// What runs in the image: a program there and its arguments, in place of what INPUT says
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -97,11 +101,14 @@ impl SpecArgs {
         )?)
     }
 
-    /// The spec file: `--spec`, or INPUT if it is a .toml file.
+    /// The spec file: `--spec`, INPUT if it is a .toml file, or, where neither is given, the
+    /// image.toml in the working directory if there is one.
     pub(super) fn spec_path(&self) -> Option<&Path> {
-        self.spec
-            .as_deref()
-            .or_else(|| self.input.as_deref().filter(|path| is_spec(path)))
+        match (&self.spec, &self.input) {
+            (Some(spec), _) => Some(spec),
+            (None, Some(input)) => Some(input.as_path()).filter(|path| is_spec(path)),
+            (None, None) => Some(Path::new(SPEC)).filter(|path| path.exists()),
+        }
     }
 
     fn input(&self) -> Option<&Path> {
