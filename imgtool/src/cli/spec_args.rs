@@ -38,13 +38,13 @@ pub(super) struct SpecArgs {
     /// Kernel: Debian's package as downloaded, or a bzImage
     #[arg(long, value_name = "DEB|FILE")]
     kernel: Option<PathBuf>,
-    /// Directory of the kernel's modules, if the kernel is a plain file
-    #[arg(long, value_name = "DIR")]
+    /// Kernel modules, if the kernel is a plain file: lib/modules/VERSION, or a package
+    #[arg(long, value_name = "DIR|DEB")]
     modules: Option<PathBuf>,
     /// UEFI stub: Debian's package systemd-boot-efi, or its linuxx64.efi.stub
     #[arg(long, value_name = "DEB|FILE")]
     stub: Option<PathBuf>,
-    /// Appended to the kernel's command line
+    /// Words appended to the kernel's command line
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     cmdline: Option<Cmdline>,
     /// A variable of the application's environment; may be repeated
@@ -56,13 +56,14 @@ pub(super) struct SpecArgs {
     /// Add a file or directory of this host at an absolute path in the image; may be repeated
     #[arg(long, value_name = "SRC:DST")]
     add: Vec<Addition>,
-    /// Whose a directory's files become: root, or keep for their owners here [default: root]
+    /// Who owns a directory's files in the image: root, or keep for their owners here [default:
+    /// root]
     #[arg(long)]
     owner: Option<OwnerPolicy>,
     /// The image's own init, which takes over as PID 1: /sbin/init for systemd
     #[arg(long, value_name = "PATH", conflicts_with = "command")]
     init: Option<GuestPath>,
-    /// Most bytes that the input may unpack to [default: 64GiB]
+    /// Most bytes of content that the input may have, or unpack to [default: 64GiB]
     #[arg(long, value_name = "SIZE")]
     max_size: Option<ByteSize>,
     /// What runs in the image: a program there and its arguments, in place of what INPUT says
