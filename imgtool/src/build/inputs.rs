@@ -37,20 +37,21 @@ fn tree_input(role: Role, path: &Path, options: &Options<'_>) -> Result<LockedIn
 
 /// Kernel, modules or stub: a package, a file, or a directory.
 fn boot_input(role: Role, path: &Path, options: &Options<'_>) -> Result<LockedInput, BuildError> {
-    if path.is_dir() {
+    let kind = boot_kind(path)?;
+    if kind == "directory" {
         let sha256 = input::digest(path, options)?;
-        return Ok(plain(role, path, "directory", sha256));
+        return Ok(plain(role, path, kind, sha256));
     }
     let sha256 = digest_file(path)?;
-    if !boot::is_deb(path)? {
-        return Ok(plain(role, path, "file", sha256));
+    if kind != "deb" {
+        return Ok(plain(role, path, kind, sha256));
     }
     let info = boot::deb_info(path)?;
     Ok(LockedInput {
         package: Some(info.package),
         version: Some(info.version),
         architecture: Some(info.architecture),
-        ..plain(role, path, "deb", sha256)
+        ..plain(role, path, kind, sha256)
     })
 }
 
@@ -66,6 +67,17 @@ fn plain(role: Role, path: &Path, kind: &str, sha256: String) -> LockedInput {
     }
 }
 
+/// What a file of the kernel, its modules or the stub is called in a lock and in a manifest.
+pub(super) fn boot_kind(path: &Path) -> Result<&'static str, BuildError> {
+    Ok(if path.is_dir() {
+        "directory"
+    } else if boot::is_deb(path)? {
+        "deb"
+    } else {
+        "file"
+    })
+}
+
 /// What a kind of input is called in a lock and in a manifest.
 pub(super) fn kind_name(kind: InputKind) -> &'static str {
     match kind {
@@ -75,5 +87,24 @@ pub(super) fn kind_name(kind: InputKind) -> &'static str {
         InputKind::OciLayout => "oci-layout",
         InputKind::OciArchive => "oci-archive",
         InputKind::DockerArchive => "docker-archive",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manifest says the same of an input whether or not the build was locked.
+    #[test]
+    fn boot_files_are_told_by_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let deb = dir.path().join("kernel");
+        std::fs::write(&deb, "!<arch>\n").unwrap();
+        let file = dir.path().join("kernel.deb");
+        std::fs::write(&file, "MZ").unwrap();
+        assert_eq!(boot_kind(&deb).unwrap(), "deb");
+        assert_eq!(boot_kind(&file).unwrap(), "file");
+        assert_eq!(boot_kind(dir.path()).unwrap(), "directory");
+        assert!(boot_kind(&dir.path().join("none")).is_err());
     }
 }

@@ -195,7 +195,7 @@ fn records(
     ];
     for (role, path) in boot {
         if let Some(path) = path {
-            records.push(record(role, path, of_path(path))?);
+            records.push(record(role, path, inputs::boot_kind(path)?)?);
         }
     }
     Ok(records)

@@ -23,12 +23,15 @@ use std::sync::atomic::AtomicBool;
 ///   imgtool build rootfs/ --init /sbin/init       a Debian tree with its own init
 ///   imgtool build app.tar.gz -- /srv/app --port 80
 ///   imgtool build app-docker-save.tar --pack app.pack
-///   imgtool build image.toml
+///   imgtool build                                 what image.toml here says
 ///
 /// The image is NAME.img in this directory unless -o or --pack says otherwise; with --pack alone
 /// there is no raw image. Kernel and UEFI stub come from --kernel and --stub, from image.toml, or
 /// from the host's configuration (.imgtool/config.toml here or above,
 /// ~/.config/imgtool/config.toml, /etc/imgtool/config.toml).
+///
+/// The same inputs give the same bytes on any host. Every time in the image is SOURCE_DATE_EPOCH,
+/// else image.toml's timestamp, else 1970.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Build {
@@ -40,13 +43,13 @@ pub(super) struct Build {
     /// Write the pack here (zstd, seekable), and its manifest beside it as OUT.pack.json
     #[arg(long, value_name = "OUT.pack")]
     pack: Option<PathBuf>,
-    /// zstd level of the pack
+    /// zstd level of the pack: 1 (fast) to 19 (small)
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LEVEL, value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
     /// Worker threads [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// Refuse inputs that are not those in the lock
+    /// Refuse inputs other than those that `imgtool lock` wrote down
     #[arg(long)]
     locked: bool,
     /// The lock [default: image.lock beside image.toml, or imgtool.lock here]

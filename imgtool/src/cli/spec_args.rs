@@ -8,6 +8,9 @@ use imgtool::spec::{
 };
 use std::path::{Path, PathBuf};
 
+/// The spec in the working directory.
+const SPEC: &str = "image.toml";
+
 /// What to build.
 #[derive(Debug, Args)]
 pub(super) struct SpecArgs {
@@ -15,9 +18,10 @@ pub(super) struct SpecArgs {
     ///
     /// An executable becomes /app, with the libraries it needs. A directory becomes the root file
     /// system; its files become root's unless --owner keep. Archives (tar; gzip, xz or zstd) and
-    /// container images keep their owners. May be left out if image.toml names it.
+    /// container images keep their owners. An image.toml can be given in its place, and is taken
+    /// from this directory if nothing is given.
     input: Option<PathBuf>,
-    /// The spec, an image.toml; INPUT and flags come before what it says
+    /// A spec (image.toml) besides INPUT; INPUT and flags win over what it says
     #[arg(long, value_name = "FILE")]
     spec: Option<PathBuf>,
     /// The image's name [default: from the input's file name]
@@ -28,19 +32,19 @@ pub(super) struct SpecArgs {
     /// The guest grows its root to the disk it finds, so a fit is enough for most.
     #[arg(long)]
     size: Option<Size>,
-    /// What starts the image: hybrid (BIOS and UEFI), bios, uefi [default: hybrid]
+    /// What can boot the image: hybrid (BIOS and UEFI), bios, uefi [default: hybrid]
     #[arg(long)]
     firmware: Option<Firmware>,
     /// Kernel: Debian's package as downloaded, or a bzImage
     #[arg(long, value_name = "DEB|FILE")]
     kernel: Option<PathBuf>,
-    /// Directory of the kernel's modules, if the kernel is a plain file
-    #[arg(long, value_name = "DIR")]
+    /// Kernel modules, if the kernel is a plain file: lib/modules/VERSION, or a package
+    #[arg(long, value_name = "DIR|DEB")]
     modules: Option<PathBuf>,
     /// UEFI stub: Debian's package systemd-boot-efi, or its linuxx64.efi.stub
     #[arg(long, value_name = "DEB|FILE")]
     stub: Option<PathBuf>,
-    /// Appended to the kernel's command line
+    /// Words appended to the kernel's command line
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     cmdline: Option<Cmdline>,
     /// A variable of the application's environment; may be repeated
@@ -52,19 +56,20 @@ pub(super) struct SpecArgs {
     /// Add a file or directory of this host at an absolute path in the image; may be repeated
     #[arg(long, value_name = "SRC:DST")]
     add: Vec<Addition>,
-    /// Whose a directory's files become: root, or keep for their owners here [default: root]
+    /// Who owns a directory's files in the image: root, or keep for their owners here [default:
+    /// root]
     #[arg(long)]
     owner: Option<OwnerPolicy>,
     /// The image's own init, which takes over as PID 1: /sbin/init for systemd
     #[arg(long, value_name = "PATH", conflicts_with = "command")]
     init: Option<GuestPath>,
-    /// Most bytes that the input may unpack to [default: 64GiB]
+    /// Most bytes of content that the input may have, or unpack to [default: 64GiB]
     #[arg(long, value_name = "SIZE")]
     max_size: Option<ByteSize>,
     /// Unpack the kernel's package anew, and don't keep it in ~/.cache/imgtool for the next time
     #[arg(long)]
     no_cache: bool,
-    /// What runs in the image, in place of what the input says
+    /// What runs in the image: a program there and its arguments, in place of what INPUT says
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -109,11 +114,14 @@ impl SpecArgs {
         }
     }
 
-    /// The spec file: `--spec`, or INPUT if it is a .toml file.
+    /// The spec file: `--spec`, INPUT if it is a .toml file, or, where neither is given, the
+    /// image.toml in the working directory if there is one.
     pub(super) fn spec_path(&self) -> Option<&Path> {
-        self.spec
-            .as_deref()
-            .or_else(|| self.input.as_deref().filter(|path| is_spec(path)))
+        match (&self.spec, &self.input) {
+            (Some(spec), _) => Some(spec),
+            (None, Some(input)) => Some(input.as_path()).filter(|path| is_spec(path)),
+            (None, None) => Some(Path::new(SPEC)).filter(|path| path.exists()),
+        }
     }
 
     fn input(&self) -> Option<&Path> {

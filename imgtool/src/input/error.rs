@@ -69,8 +69,8 @@ pub enum InputError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// More files than `--max-files`.
-    #[error("{name}: more than {limit} files (--max-files)")]
+    /// More files than [`Options::max_files`](super::Options::max_files).
+    #[error("{name}: more than {limit} files")]
     TooManyFiles {
         /// The input.
         name: String,
@@ -147,7 +147,9 @@ impl InputError {
             InputError::TooLarge { .. } => {
                 "if that much is right, raise --max-size; an archive that grows without end is a bomb"
             }
-            InputError::TooManyFiles { .. } => "if that many are right, raise --max-files",
+            InputError::TooManyFiles { .. } => {
+                "an image has one file system, and this is the most that it may hold"
+            }
             InputError::Libraries { .. } => {
                 "install them here, or link the program statically \
                  (RUSTFLAGS=\"-C target-feature=+crt-static\", CGO_ENABLED=0, cc -static)"

@@ -98,7 +98,7 @@ impl SpecError {
             SpecError::Invalid { hint, .. } => return hint.clone(),
             SpecError::NoInput => {
                 "imgtool build INPUT, where INPUT is a program, a directory, an archive or a \
-                 container image; or `imgtool init` for an image.toml"
+                 container image; or set `input` in image.toml (`imgtool init` writes one)"
             }
             SpecError::NoKernel => {
                 "`apt-get download linux-image-cloud-amd64` and the versioned package it depends \

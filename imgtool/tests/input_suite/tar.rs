@@ -469,10 +469,7 @@ fn a_bomb_stops_at_the_limit() {
     small.max_files = 3;
     zeros = tar(&[file("a/b/c/d", b"")]);
     let error = message(&tar_from_bytes("many.tar", &zeros, &small).unwrap_err());
-    assert!(
-        error.contains("many.tar: more than 3 files (--max-files)"),
-        "{error}"
-    );
+    assert!(error.contains("many.tar: more than 3 files"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! Without an input, the command line takes the image.toml of the working directory.
+
+use std::path::Path;
+use std::process::Command;
+
+fn plan(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_imgtool"))
+        .arg("plan")
+        .args(arguments)
+        .args(["--kernel", "kernel", "--stub", "stub"])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), message)
+}
+
+#[test]
+fn image_toml_here_is_taken_only_if_nothing_is_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, message) = plan(directory.path(), &[]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("no input"), "{message}");
+
+    std::fs::write(directory.path().join("image.toml"), "input = \"theirs\"\n").unwrap();
+    let (code, message) = plan(directory.path(), &[]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("theirs: can't be read"), "{message}");
+
+    let (code, message) = plan(directory.path(), &["mine"]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("mine: can't be read"), "{message}");
+}
