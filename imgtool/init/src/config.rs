@@ -9,6 +9,9 @@ pub const PATH: &str = "/imgtool/guest.json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuestConfig {
+    /// The digest that every identifier in the image is derived from: 64 hexadecimal digits. Not
+    /// used by PID 1; it tells whoever looks into the image what it is.
+    pub identity: String,
     /// GPT partition GUID of the root file system, in lower case with hyphens.
     pub root_partition: String,
     /// Host name until instance metadata or DHCP says another.

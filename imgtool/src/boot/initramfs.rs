@@ -143,6 +143,7 @@ mod tests {
 
     fn guest(hostname: &str) -> GuestConfig {
         GuestConfig {
+            identity: "0123".into(),
             root_partition: "00000000-0000-0000-0000-000000000001".into(),
             hostname: hostname.into(),
             grow: true,

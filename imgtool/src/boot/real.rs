@@ -38,6 +38,7 @@ fn debians_kernel_and_stub_make_a_uki() {
     let has = |name: &str| modules.iter().any(|m| m.name == name);
     assert!(has("virtio_blk") && has("ena") && has("xen_blkfront") && has("ata_piix"));
     let guest = GuestConfig {
+        identity: "0123".into(),
         root_partition: "00000000-0000-0000-0000-000000000001".into(),
         hostname: "test".into(),
         grow: false,

@@ -103,7 +103,7 @@ pub fn prepare(spec: &Spec, context: &Context<'_>) -> Result<Prepared, BuildErro
     mount_points(&mut tree)?;
     check_root(&tree, &mut warnings);
     let ids = ids(&identity);
-    let guest = guest_config(spec, &tree, run, ids.root)?;
+    let guest = guest_config(spec, &tree, run, &identity, ids.root)?;
     let cmdline = boot_files::cmdline(ids.root, spec.extra_cmdline.as_deref());
     let kernel_version = kernel.version.clone();
     let boot = boot_files::boot(spec, kernel, stub, &guest, cmdline.clone())?;
@@ -265,7 +265,13 @@ fn check_root(tree: &Tree, warnings: &mut Vec<String>) {
     }
 }
 
-fn guest_config(spec: &Spec, tree: &Tree, run: Run, root: Uuid) -> Result<GuestConfig, BuildError> {
+fn guest_config(
+    spec: &Spec,
+    tree: &Tree,
+    run: Run,
+    identity: &[u8; 32],
+    root: Uuid,
+) -> Result<GuestConfig, BuildError> {
     let run = match run {
         Run::Init(path) => {
             check_program(tree, &path, &[])?;
@@ -288,6 +294,7 @@ fn guest_config(spec: &Spec, tree: &Tree, run: Run, root: Uuid) -> Result<GuestC
         }
     };
     Ok(GuestConfig {
+        identity: hex::encode(identity),
         root_partition: root.to_string(),
         hostname: spec.hostname.clone(),
         grow: spec.grow,

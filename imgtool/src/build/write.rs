@@ -2,7 +2,9 @@
 
 use super::output::PendingFile;
 use super::{BuildError, Prepared};
-use crate::pack::{Manifest, ManifestBlocks, PackError, PackRecord, PackWriter, SnapshotRecord};
+use crate::pack::{
+    Manifest, ManifestBlocks, PackError, PackRecord, PackWriter, SnapshotRecord, manifest_path,
+};
 use crate::pass::{self, BLOCK_LEN, Job, Outcome, Progress, RawOutput};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -26,13 +28,6 @@ pub struct Written {
     pub raw: Option<PathBuf>,
     /// Path of the pack, and its manifest.
     pub pack: Option<(PathBuf, Manifest)>,
-}
-
-/// Where the manifest of a pack is: beside it, with `.json` appended to its name.
-pub fn manifest_path(pack: &Path) -> PathBuf {
-    let mut name = pack.as_os_str().to_os_string();
-    name.push(".json");
-    name.into()
 }
 
 /// Reads all content once and writes what is wanted. On an error, or when cancelled, nothing is

@@ -6,7 +6,7 @@ use super::{Failure, host};
 use clap::Args;
 use imgtool::build::{self, Context, Outputs, Prepared, Written};
 use imgtool::lock;
-use imgtool::pack::DEFAULT_LEVEL;
+use imgtool::pack::{self, DEFAULT_LEVEL};
 use imgtool::pass::{BLOCK_LEN, RunKind, block_runs};
 use imgtool::spec::Spec;
 use imgtool::{Class, build::BuildError};
@@ -187,7 +187,7 @@ fn result_json(prepared: &Prepared, written: &Written) -> serde_json::Value {
     let pack = written.pack.as_ref().map(|(path, manifest)| {
         json!({
             "path": path,
-            "manifest": build::manifest_path(path),
+            "manifest": pack::manifest_path(path),
             "size": manifest.packs.iter().map(|p| p.size).sum::<u64>(),
             "sha256": manifest.packs.first().map(|p| &p.sha256),
             "data_blocks": manifest.blocks.data.len(),
@@ -224,7 +224,7 @@ fn result_text(prepared: &Prepared, written: &Written, out: &mut impl Write) -> 
             path.display(),
             mib(size),
             mib(prepared.plan.len),
-            build::manifest_path(path).display()
+            pack::manifest_path(path).display()
         )?;
     }
     Ok(())

@@ -7,16 +7,16 @@ use clap::Args;
 use imgtool::Class;
 use imgtool::inspect::{InspectError, Options, inspect_image, render};
 
-/// Show what a disk image holds: partitions, file systems, kernel, what it runs
+/// Show what a disk image or pack holds: partitions, file systems, kernel, what it runs
 ///
-/// Works on raw disk images with a GUID partition table, whoever made them, and needs neither root
-/// nor a loop device. It tells under what firmware the image can boot, the kernel's version and
+/// Works on raw disk images with a GUID partition table, whoever made them, and on packs with their
+/// manifest (PACK.json) beside them; needs neither root nor a loop device. It tells under what firmware the image can boot, the kernel's version and
 /// command line, the sections of the UKI, and, for images that imgtool made, the command,
 /// environment and user of the application.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The image file
-    #[arg(value_name = "IMAGE")]
+    /// The raw disk image, or the pack
+    #[arg(value_name = "IMAGE|PACK")]
     image: PathBuf,
 
     /// Also compute SHA-256 of the whole image and of each partition, which reads all of it

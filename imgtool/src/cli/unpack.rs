@@ -33,7 +33,7 @@ impl Unpack {
         let manifest = self
             .manifest
             .clone()
-            .unwrap_or_else(|| build::manifest_path(&self.pack));
+            .unwrap_or_else(|| pack::manifest_path(&self.pack));
         let manifest = pack::read_manifest(&manifest)?;
         build::unpack(&manifest, &self.pack, &self.output)?;
         let size = manifest.size;

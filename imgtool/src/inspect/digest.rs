@@ -1,7 +1,8 @@
 //! SHA-256 of an image and of its partitions, in one pass over its data. Holes are not read.
 
+use crate::pack::PackDisk;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::SeekFrom;
@@ -12,12 +13,45 @@ use super::report::ImageReport;
 
 const BLOCK: usize = 1 << 20;
 
-/// Adds the digests to a report on `file`.
-pub(super) fn add(file: &File, report: &mut ImageReport) -> io::Result<()> {
+/// Something to hash, which may know of holes.
+pub(super) trait Disk {
+    /// Fills `buf` from offset `at`.
+    fn read_exact_at(&mut self, buf: &mut [u8], at: u64) -> io::Result<()>;
+
+    /// The first range of data from `at` on; empty at `end` if only a hole is left.
+    fn next_data(&mut self, at: u64, end: u64) -> io::Result<(u64, u64)>;
+}
+
+/// A raw disk, perhaps a sparse file.
+pub(super) struct Sparse<'a>(pub(super) &'a File);
+
+impl Disk for Sparse<'_> {
+    fn read_exact_at(&mut self, buf: &mut [u8], at: u64) -> io::Result<()> {
+        self.0.read_exact_at(buf, at)
+    }
+
+    fn next_data(&mut self, at: u64, end: u64) -> io::Result<(u64, u64)> {
+        next_data(self.0, at, end)
+    }
+}
+
+impl Disk for PackDisk {
+    fn read_exact_at(&mut self, buf: &mut [u8], at: u64) -> io::Result<()> {
+        self.seek(io::SeekFrom::Start(at))?;
+        self.read_exact(buf)
+    }
+
+    fn next_data(&mut self, at: u64, end: u64) -> io::Result<(u64, u64)> {
+        Ok((at, end))
+    }
+}
+
+/// Adds the digests to a report on `disk`.
+pub(super) fn add(disk: &mut dyn Disk, report: &mut ImageReport) -> io::Result<()> {
     // By place on the disk; they don't overlap.
     let mut order: Vec<usize> = (0..report.partitions.len()).collect();
     order.sort_by_key(|&i| report.partitions[i].start);
-    let mut whole = Feeder::new(file);
+    let mut whole = Feeder::new(disk);
     let mut at = 0;
     for index in order {
         let partition = &mut report.partitions[index];
@@ -33,16 +67,16 @@ pub(super) fn add(file: &File, report: &mut ImageReport) -> io::Result<()> {
 }
 
 struct Feeder<'a> {
-    file: &'a File,
+    disk: &'a mut dyn Disk,
     digest: Sha256,
     buf: Vec<u8>,
     zeros: Vec<u8>,
 }
 
-impl Feeder<'_> {
-    fn new(file: &File) -> Feeder<'_> {
+impl<'a> Feeder<'a> {
+    fn new(disk: &'a mut dyn Disk) -> Feeder<'a> {
         Feeder {
-            file,
+            disk,
             digest: Sha256::new(),
             buf: vec![0; BLOCK],
             zeros: vec![0; BLOCK],
@@ -52,7 +86,7 @@ impl Feeder<'_> {
     /// Hashes the bytes `at .. end` into the digest of all, and into `also`.
     fn feed(&mut self, mut at: u64, end: u64, mut also: Option<&mut Sha256>) -> io::Result<()> {
         while at < end {
-            let (data, data_end) = next_data(self.file, at, end)?;
+            let (data, data_end) = self.disk.next_data(at, end)?;
             while at < data_end {
                 let limit = if at < data { data } else { data_end };
                 let len = (limit - at).min(BLOCK as u64) as usize;
@@ -60,7 +94,7 @@ impl Feeder<'_> {
                     &self.zeros[..len]
                 } else {
                     let buf = &mut self.buf[..len];
-                    self.file.read_exact_at(buf, at)?;
+                    self.disk.read_exact_at(buf, at)?;
                     &*buf
                 };
                 self.digest.update(bytes);
@@ -118,6 +152,7 @@ mod tests {
             sha256: None,
         };
         let mut report = ImageReport {
+            pack: None,
             size: size as u64,
             disk_guid: String::new(),
             boot: Boot {
@@ -133,7 +168,7 @@ mod tests {
             sha256: None,
             problems: Vec::new(),
         };
-        add(&file, &mut report).unwrap();
+        add(&mut Sparse(&file), &mut report).unwrap();
         let sha256 = |bytes: &[u8]| Some(hex::encode(Sha256::digest(bytes)));
         assert_eq!(report.sha256, sha256(&bytes));
         assert_eq!(

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::Class;
+use crate::pack::PackError;
 
 /// Why a file can't be inspected. `Display` never repeats its source.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum InspectError {
     /// It is a directory, a device or the like.
     #[error("{}: not a regular file, so not an image", .0.display())]
     NotAFile(PathBuf),
+    /// The pack or its manifest.
+    #[error(transparent)]
+    Pack(#[from] PackError),
     /// It is no image, or a damaged one.
     #[error("{}: not an intact disk image", path.display())]
     Image {
@@ -40,6 +44,7 @@ impl InspectError {
                 source: ImageError::Read(_),
                 ..
             } => Class::Failed,
+            InspectError::Pack(e) => e.class(),
             _ => Class::Input,
         }
     }

@@ -20,15 +20,18 @@ pub use cpio::{CpioError, find as find_in_initrd};
 pub use error::{ImageError, InspectError};
 pub use kernel::kernel_version;
 pub use report::{
-    Boot, Content, Ext4Report, FatReport, FileReport, ImageReport, KernelReport, PartitionReport,
-    SectionReport, UkiReport,
+    Boot, Content, Ext4Report, FatReport, FileReport, ImageReport, KernelReport, PackReport,
+    PartitionReport, SectionReport, UkiReport,
 };
 pub use text::render;
 pub use window::ReadSeek;
 
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::pack::{self, PackDisk, manifest_path};
 use error::Fault;
 use fat::Fat;
 use imgtool_init::config;
@@ -44,7 +47,7 @@ pub struct Options {
     pub digests: bool,
 }
 
-/// Looks into the image file at `path`.
+/// Looks into the image file at `path`: a raw disk, or a pack with its manifest beside it.
 pub fn inspect_image(path: &Path, options: Options) -> Result<ImageReport, InspectError> {
     let open = |source| InspectError::Open {
         path: path.to_owned(),
@@ -58,11 +61,32 @@ pub fn inspect_image(path: &Path, options: Options) -> Result<ImageReport, Inspe
         path: path.to_owned(),
         source,
     };
+    if starts_as_pack(&file).map_err(open)? {
+        let manifest = pack::read_manifest(&manifest_path(path))?;
+        let said = PackReport::new(&manifest);
+        let disk = || PackDisk::open(manifest.clone(), path);
+        let mut report = inspect(disk()?).map_err(bad)?;
+        report.pack = Some(said);
+        if options.digests {
+            digest::add(&mut disk()?, &mut report).map_err(open)?;
+        }
+        return Ok(report);
+    }
     let mut report = inspect(file.try_clone().map_err(open)?).map_err(bad)?;
     if options.digests {
-        digest::add(&file, &mut report).map_err(open)?;
+        digest::add(&mut digest::Sparse(&file), &mut report).map_err(open)?;
     }
     Ok(report)
+}
+
+/// Whether the file begins with a zstd frame (RFC 8878, 3.1.1), as no partitioned disk does.
+fn starts_as_pack(file: &File) -> io::Result<bool> {
+    let mut magic = [0; 4];
+    match file.read_exact_at(&mut magic, 0) {
+        Ok(()) => Ok(magic == [0x28, 0xb5, 0x2f, 0xfd]),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Looks into an image behind any reader, without digests.
@@ -71,6 +95,7 @@ pub fn inspect(image: impl ReadSeek) -> Result<ImageReport, ImageError> {
     let table = table::read(&mut disk)?;
     let mut report = ImageReport {
         size: disk.len(),
+        pack: None,
         disk_guid: table.disk_guid,
         boot: Boot {
             bios: table.boot_code,

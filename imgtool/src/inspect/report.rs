@@ -1,5 +1,6 @@
 //! What an inspection found. Field names are those of `--json`.
 
+use crate::pack::{InputRecord, Manifest, PackRecord, SnapshotRecord};
 use imgtool_init::config::GuestConfig;
 use serde::Serialize;
 
@@ -8,6 +9,9 @@ use serde::Serialize;
 pub struct ImageReport {
     /// Bytes.
     pub size: u64,
+    /// What the manifest says, if the image is a pack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pack: Option<PackReport>,
     /// Disk GUID.
     pub disk_guid: String,
     /// Under what firmware it can boot, as far as the disk tells.
@@ -22,6 +26,47 @@ pub struct ImageReport {
     pub sha256: Option<String>,
     /// What is odd, and what could not be shown and why.
     pub problems: Vec<String>,
+}
+
+/// What a pack's manifest says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PackReport {
+    /// Name of the image.
+    pub name: String,
+    /// The digest that every identifier in the image is derived from.
+    pub identity: String,
+    /// How the image boots.
+    pub boot_modes: Vec<String>,
+    /// What the image was made from.
+    pub inputs: Vec<InputRecord>,
+    /// What a snapshot of the image is to have.
+    pub snapshot: SnapshotRecord,
+    /// The packs that hold its blocks.
+    pub packs: Vec<PackRecord>,
+    /// Blocks of 512 KiB with data.
+    pub data_blocks: u64,
+    /// Blocks of zeros that are content.
+    pub zero_blocks: u64,
+    /// Blocks that no reader may look at.
+    pub free_blocks: u64,
+}
+
+impl PackReport {
+    /// What `manifest` says.
+    pub(super) fn new(manifest: &Manifest) -> PackReport {
+        let count = |runs: &[(u64, u64)]| runs.iter().map(|&(_, count)| count).sum();
+        PackReport {
+            name: manifest.name.clone(),
+            identity: manifest.identity.clone(),
+            boot_modes: manifest.boot_modes.clone(),
+            inputs: manifest.inputs.clone(),
+            snapshot: manifest.snapshot.clone(),
+            packs: manifest.packs.clone(),
+            data_blocks: manifest.blocks.data.len() as u64,
+            zero_blocks: count(&manifest.blocks.zero),
+            free_blocks: count(&manifest.blocks.free),
+        }
+    }
 }
 
 /// Under what firmware a disk can boot.

@@ -15,6 +15,7 @@ const ROOT_SIZE: u64 = 16 * MIB;
 
 fn guest_config() -> GuestConfig {
     GuestConfig {
+        identity: "0123".into(),
         root_partition: "9d1d7d9b-0000-8000-8000-000000000003".into(),
         hostname: "hello".into(),
         grow: true,

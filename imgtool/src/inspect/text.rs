@@ -6,7 +6,7 @@ use imgtool_init::config::{Restart, Run};
 
 use crate::spec::ByteSize;
 
-use super::report::{Content, Ext4Report, FatReport, ImageReport, PartitionReport};
+use super::report::{Content, Ext4Report, FatReport, ImageReport, PackReport, PartitionReport};
 
 /// The report as lines of text, for people. What comes from the image has its control characters
 /// escaped: a terminal obeys them.
@@ -34,6 +34,9 @@ impl fmt::Display for Safe<'_> {
 }
 
 fn image(out: &mut String, report: &ImageReport) -> fmt::Result {
+    if let Some(said) = &report.pack {
+        pack(out, said)?;
+    }
     writeln!(out, "size         {}", bytes(report.size))?;
     writeln!(out, "disk GUID    {}", report.disk_guid)?;
     let boots = match (report.boot.bios, report.boot.uefi) {
@@ -71,10 +74,46 @@ fn image(out: &mut String, report: &ImageReport) -> fmt::Result {
     Ok(())
 }
 
+/// What the manifest of a pack says.
+fn pack(out: &mut String, pack: &PackReport) -> fmt::Result {
+    writeln!(out, "pack of      {}", Safe(&pack.name))?;
+    for record in &pack.packs {
+        writeln!(
+            out,
+            "  sha256     {}, {}",
+            Safe(&record.sha256),
+            bytes(record.size)
+        )?;
+    }
+    writeln!(
+        out,
+        "blocks       {} of data, {} of zeros, {} free, of 512 KiB",
+        pack.data_blocks, pack.zero_blocks, pack.free_blocks
+    )?;
+    writeln!(
+        out,
+        "snapshot     {} blocks, LINEAR checksum {}",
+        pack.snapshot.changed_blocks_count,
+        Safe(&pack.snapshot.linear_checksum)
+    )?;
+    for input in &pack.inputs {
+        let sha256 = input.sha256.as_deref().unwrap_or("not digested");
+        writeln!(
+            out,
+            "made from    {} ({}), {}",
+            Safe(&input.role),
+            Safe(&input.kind),
+            Safe(sha256)
+        )?;
+    }
+    Ok(())
+}
+
 fn guest(out: &mut String, report: &ImageReport) -> fmt::Result {
     let Some(guest) = &report.guest else {
         return Ok(());
     };
+    writeln!(out, "identity     {}", Safe(&guest.identity))?;
     writeln!(out, "host name    {}", Safe(&guest.hostname))?;
     writeln!(
         out,

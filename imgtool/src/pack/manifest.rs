@@ -7,10 +7,18 @@
 use crate::pass::{BLOCK_LEN, Outcome};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 /// Version of the format.
 pub const VERSION: u32 = 1;
+
+/// Where the manifest of a pack is: beside it, with `.json` appended to its name.
+pub fn manifest_path(pack: &Path) -> PathBuf {
+    let mut name = pack.as_os_str().to_os_string();
+    name.push(".json");
+    name.into()
+}
 
 /// What an image is, and where its blocks are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,8 @@
 //! Reading a pack back. Manifest and pack are hostile until every digest has been checked.
 
 use super::manifest::VERSION;
-use super::{Manifest, PackError};
+use super::{Manifest, PackDisk, PackError};
 use crate::pass::BLOCK_LEN;
-use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -61,6 +60,9 @@ fn check(manifest: &Manifest) -> Result<(), String> {
         return Err("size and block_size have to be multiples of 524288".into());
     }
     let blocks = &manifest.blocks;
+    if !blocks.data.is_sorted_by(|a, b| a.0 < b.0) {
+        return Err("the data blocks are not in the order of the disk".into());
+    }
     let data = blocks.data.iter().map(|b| (b.0, 1));
     let mut runs: Vec<(u64, u64)> = data
         .chain(blocks.zero.iter().copied())
@@ -103,39 +105,16 @@ pub fn unpack(
     out: &File,
     out_path: &Path,
 ) -> Result<(), PackError> {
-    let read = |source| PackError::Read {
-        path: pack.into(),
-        source,
-    };
     let write = |source| PackError::Write {
         path: out_path.into(),
         source,
     };
-    let file = File::open(pack).map_err(read)?;
+    let mut disk = PackDisk::open(manifest.clone(), pack)?;
     out.set_len(manifest.size).map_err(write)?;
-    let mut decompressor = zstd::bulk::Decompressor::new().map_err(PackError::Compress)?;
-    // A frame that is longer than its block uncompressed is no frame of ours.
-    let longest = zstd::zstd_safe::compress_bound(BLOCK_LEN);
-    let (mut frame, mut block) = (vec![0; longest], vec![0; BLOCK_LEN]);
-    for (index, sha256, _, offset, len) in &manifest.blocks.data {
-        let bad = |why: String| PackError::Block {
-            path: pack.into(),
-            index: *index,
-            why,
-        };
-        let len = *len as usize;
-        if len > longest {
-            return Err(bad(format!("a frame of {len} bytes")));
-        }
-        file.read_exact_at(&mut frame[..len], *offset)
-            .map_err(|e| bad(e.to_string()))?;
-        let n = decompressor
-            .decompress_to_buffer(&frame[..len], &mut block[..])
-            .map_err(|e| bad(e.to_string()))?;
-        if n != BLOCK_LEN || hex::encode(Sha256::digest(&block)) != *sha256 {
-            return Err(bad("its digest is not the manifest's".into()));
-        }
-        out.write_all_at(&block, index * BLOCK_LEN as u64)
+    let mut block = vec![0; BLOCK_LEN];
+    for (place, entry) in manifest.blocks.data.iter().enumerate() {
+        disk.read_data_block(place, &mut block)?;
+        out.write_all_at(&block, entry.0 * BLOCK_LEN as u64)
             .map_err(write)?;
     }
     Ok(())

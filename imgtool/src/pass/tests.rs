@@ -4,6 +4,7 @@ use crate::pack::{Manifest, ManifestBlocks, PackRecord, SnapshotRecord, unpack};
 use crate::test_support::{oracle, write};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 use tempfile::NamedTempFile;
 
@@ -85,6 +86,16 @@ proptest! {
         let out = NamedTempFile::new().unwrap();
         unpack(&manifest, one.path(), out.as_file(), out.path()).unwrap();
         prop_assert!(std::fs::read(out.path()).unwrap() == raw);
+
+        // The same disk, read at odd places through the pack.
+        let mut disk = crate::pack::PackDisk::open(manifest.clone(), one.path()).unwrap();
+        let mut read = Vec::new();
+        for at in [0, 1, BLOCK_LEN - 3, raw.len() / 2, raw.len() - 5] {
+            disk.seek(SeekFrom::Start(at as u64)).unwrap();
+            read.resize(2_000_000.min(raw.len() - at), 0);
+            disk.read_exact(&mut read).unwrap();
+            prop_assert!(read == raw[at..at + read.len()]);
+        }
 
         // The digest that EBS is told, from the raw bytes alone.
         let free: Vec<u64> = outcome.free.iter().flat_map(|&(f, n)| f..f + n).collect();

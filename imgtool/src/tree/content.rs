@@ -137,8 +137,11 @@ impl HostFile {
 
     /// Refuses a file that is not the scanned one any more. Called before a read and after it.
     pub fn check(&self, file: &File) -> Result<(), ContentError> {
-        let metadata = file.metadata().map_err(|source| self.io(source))?;
-        if HostFile::new(self.path.clone(), &metadata) == *self {
+        let now = file.metadata().map_err(|source| self.io(source))?;
+        let same = (now.dev(), now.ino(), now.size()) == (self.dev, self.ino, self.size)
+            && (now.mtime(), now.mtime_nsec()) == self.mtime
+            && (now.ctime(), now.ctime_nsec()) == self.ctime;
+        if same {
             Ok(())
         } else {
             Err(ContentError::Changed {

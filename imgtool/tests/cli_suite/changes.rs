@@ -66,6 +66,7 @@ impl Scene {
         let context = Context {
             spool_dir: self.dir.path(),
             library_dirs: &[],
+            cache: None,
             digests: false,
             lock: None,
         };
