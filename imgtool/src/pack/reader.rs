@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The largest manifest that is read: enough for an image of 1 TiB without a hole.
 const MAX_MANIFEST: u64 = 512 << 20;
@@ -96,12 +97,13 @@ fn check(manifest: &Manifest) -> Result<(), String> {
 }
 
 /// Writes the raw image that `manifest` and its only pack describe to `out`, which is empty. Each
-/// block is checked before it is written.
+/// block is checked before it is written. Ends with [`PackError::Interrupted`] once `cancel` is set.
 pub fn unpack(
     manifest: &Manifest,
     pack: &Path,
     out: &File,
     out_path: &Path,
+    cancel: &AtomicBool,
 ) -> Result<(), PackError> {
     let read = |source| PackError::Read {
         path: pack.into(),
@@ -118,6 +120,9 @@ pub fn unpack(
     let longest = zstd::zstd_safe::compress_bound(BLOCK_LEN);
     let (mut frame, mut block) = (vec![0; longest], vec![0; BLOCK_LEN]);
     for (index, sha256, _, offset, len) in &manifest.blocks.data {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(PackError::Interrupted);
+        }
         let bad = |why: String| PackError::Block {
             path: pack.into(),
             index: *index,
