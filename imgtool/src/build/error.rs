@@ -44,6 +44,12 @@ pub enum BuildError {
         /// Why.
         source: TreeError,
     },
+    /// Something that PID 1 mounts on is not a directory.
+    #[error("/{name}: not a directory in the image, and PID 1 could not mount anything there")]
+    NotADirectory {
+        /// Which.
+        name: &'static str,
+    },
     /// The program that is to run is not in the image, or can't be run.
     #[error("{program:?}: {why}")]
     Program {
@@ -65,6 +71,12 @@ pub enum BuildError {
         /// The cause.
         source: io::Error,
     },
+    /// Two outputs of one name.
+    #[error("{0}: two outputs can't have the same name")]
+    SameOutput(PathBuf),
+    /// An output that is an input.
+    #[error("{0}: the input, which the output would replace")]
+    OutputIsInput(PathBuf),
     /// An output inside an input.
     #[error(
         "{output}: lies inside the input {input}, and the next build would take it for content"
@@ -89,9 +101,12 @@ impl BuildError {
             BuildError::Pack(e) => e.class(),
             BuildError::Lock(e) => e.class(),
             BuildError::MountPoint { .. }
+            | BuildError::NotADirectory { .. }
             | BuildError::Program { .. }
             | BuildError::SameRole(_)
             | BuildError::Output { .. }
+            | BuildError::SameOutput(_)
+            | BuildError::OutputIsInput(_)
             | BuildError::OutputInInput { .. } => Class::Input,
         }
     }
@@ -103,13 +118,18 @@ impl BuildError {
             BuildError::Input(e) => e.hint(),
             BuildError::Boot(e) => e.hint(),
             BuildError::Lock(e) => e.hint(),
-            BuildError::MountPoint { .. } => {
+            BuildError::MountPoint { .. } | BuildError::NotADirectory { .. } => {
                 Some("dev, etc, proc, run, sys and tmp have to be directories, or absent".into())
             }
             BuildError::Program { .. } => {
                 Some("give the program's path in the image: -- /path/to/program ARGS…".into())
             }
-            BuildError::OutputInInput { .. } => Some("write it elsewhere with -o or --pack".into()),
+            BuildError::Pack(e) => e.hint(),
+            BuildError::SameOutput(_)
+            | BuildError::OutputIsInput(_)
+            | BuildError::OutputInInput { .. } => {
+                Some("write it elsewhere with -o or --pack".into())
+            }
             _ => None,
         }
     }

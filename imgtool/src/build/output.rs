@@ -1,6 +1,7 @@
 //! Output files: written under a temporary name beside their own, and renamed when they are whole.
 
 use super::BuildError;
+use crate::error::without_temporary;
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -26,6 +27,11 @@ impl PendingFile {
             let source = io::ErrorKind::IsADirectory.into();
             return Err(failed("can't be created: name a file", source));
         }
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            // Root could rename over /dev/null.
+            let source = io::Error::other("a device, a pipe or the like");
+            return Err(failed("not a regular file", source));
+        }
         let dir = match path.parent() {
             Some(dir) if dir != Path::new("") => dir,
             _ => Path::new("."),
@@ -35,7 +41,7 @@ impl PendingFile {
             // As open(2) makes any new file: less the umask.
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(dir)
-            .map_err(|source| failed("can't be created", source))?;
+            .map_err(|source| failed("can't be created", without_temporary(source)))?;
         Ok(PendingFile {
             file,
             path: path.into(),
@@ -56,7 +62,7 @@ impl PendingFile {
             .map_err(|e| BuildError::Output {
                 path,
                 what: "can't be given its name",
-                source: e.error,
+                source: without_temporary(e.error),
             })
     }
 }

@@ -241,7 +241,12 @@ fn ids(identity: &[u8; 32]) -> Ids {
 /// Makes the directories that PID 1 mounts on, where they are missing.
 fn mount_points(tree: &mut Tree) -> Result<(), BuildError> {
     for (name, mode) in MOUNT_POINTS {
-        if tree.child(Tree::ROOT, name.as_bytes()).is_none() {
+        if tree.child(Tree::ROOT, name.as_bytes()).is_some() {
+            let found = tree.resolve(name.as_bytes()).ok();
+            if !found.is_some_and(|id| matches!(tree.node(id).kind, Kind::Dir(_))) {
+                return Err(BuildError::NotADirectory { name });
+            }
+        } else {
             let node = Node {
                 meta: Meta::root(mode),
                 kind: Kind::Dir(BTreeMap::new()),

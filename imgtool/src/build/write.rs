@@ -86,10 +86,16 @@ pub fn write(
     Ok(written)
 }
 
-/// Writes the raw disk that a manifest and its pack describe.
-pub fn unpack(manifest: &Manifest, pack: &Path, output: &Path) -> Result<(), BuildError> {
+/// Writes the raw disk that a manifest and its pack describe. On an error, or when cancelled,
+/// nothing is left.
+pub fn unpack(
+    manifest: &Manifest,
+    pack: &Path,
+    output: &Path,
+    cancel: &AtomicBool,
+) -> Result<(), BuildError> {
     let pending = PendingFile::create(output)?;
-    crate::pack::unpack(manifest, pack, pending.file(), output)?;
+    crate::pack::unpack(manifest, pack, pending.file(), output, cancel)?;
     pending.finish()
 }
 

@@ -11,7 +11,7 @@ use imgtool::pass::{BLOCK_LEN, RunKind, block_runs};
 use imgtool::spec::Spec;
 use imgtool::{Class, build::BuildError};
 use serde_json::json;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,8 +64,7 @@ impl Build {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         let spec = self.spec.resolve()?;
         let outputs = self.outputs(&spec);
-        refuse_outputs_in_input(&spec, &outputs)?;
-        let cancel = catch_signals()?;
+        check_outputs(&spec, &outputs)?;
         let jobs = self.jobs.map_or_else(host::jobs, usize::from);
         set_up_rayon(jobs)?;
         let lock = self.read_lock()?;
@@ -84,6 +83,8 @@ impl Build {
         for warning in &prepared.warnings {
             eprintln!("imgtool: warning: {warning}");
         }
+        // Until here a signal just ends the program, which has no named file yet.
+        let cancel = catch_signals()?;
         let bar = Bar::new(content_len(&prepared));
         let written = build::write(&prepared, &outputs, jobs, &bar, &cancel);
         bar.finish();
@@ -140,38 +141,76 @@ pub(super) fn spool_dir(outputs: &Outputs) -> PathBuf {
     }
 }
 
-fn refuse_outputs_in_input(spec: &Spec, outputs: &Outputs) -> Result<(), BuildError> {
-    let Ok(input) = std::fs::canonicalize(&spec.input) else {
-        return Ok(());
-    };
-    for output in outputs.raw.iter().chain(&outputs.pack) {
-        let dir = output
-            .parent()
-            .filter(|dir| *dir != Path::new(""))
-            .unwrap_or(Path::new("."));
-        let Ok(dir) = std::fs::canonicalize(dir) else {
+/// Every file that `outputs` makes.
+fn output_paths(outputs: &Outputs) -> Vec<PathBuf> {
+    let manifest = outputs.pack.as_deref().map(build::manifest_path);
+    let (raw, pack) = (outputs.raw.clone(), outputs.pack.clone());
+    raw.into_iter().chain(pack).chain(manifest).collect()
+}
+
+/// Refuses outputs that would replace one another, an input, or become part of one.
+fn check_outputs(spec: &Spec, outputs: &Outputs) -> Result<(), BuildError> {
+    let paths = output_paths(outputs);
+    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    for (n, path) in paths.iter().enumerate() {
+        let same =
+            |other: &&Path| *other == *path || place(other).is_some_and(|p| place(path) == Some(p));
+        if paths.iter().skip(n + 1).any(same) {
+            return Err(BuildError::SameOutput(path.to_path_buf()));
+        }
+    }
+    let boot = [
+        Some(&spec.kernel),
+        spec.modules.as_ref(),
+        spec.stub.as_ref(),
+    ];
+    let mut inputs = vec![spec.input.as_path()];
+    inputs.extend(spec.add.iter().map(|(source, _)| source.as_path()));
+    inputs.extend(boot.into_iter().flatten().map(PathBuf::as_path));
+    refuse_outputs_that_are_inputs(&paths, &inputs)
+}
+
+/// Refuses an output that is one of these inputs, or lies in one that is a directory.
+pub(super) fn refuse_outputs_that_are_inputs(
+    outputs: &[&Path],
+    inputs: &[&Path],
+) -> Result<(), BuildError> {
+    for input in inputs {
+        let Ok(real) = std::fs::canonicalize(input) else {
             continue;
         };
-        let same = output
-            .file_name()
-            .is_some_and(|name| dir.join(name) == input);
-        if dir.starts_with(&input) || same {
-            return Err(BuildError::OutputInInput {
-                output: output.clone(),
-                input: spec.input.clone(),
-            });
+        for output in outputs {
+            let Some(place) = place(output) else { continue };
+            if place == real {
+                return Err(BuildError::OutputIsInput(output.to_path_buf()));
+            }
+            if place.starts_with(&real) {
+                return Err(BuildError::OutputInInput {
+                    output: output.to_path_buf(),
+                    input: input.to_path_buf(),
+                });
+            }
         }
     }
     Ok(())
 }
 
+/// Where an output will be, links in its directory's path resolved.
+fn place(output: &Path) -> Option<PathBuf> {
+    let dir = output.parent().filter(|dir| *dir != Path::new(""));
+    let dir = std::fs::canonicalize(dir.unwrap_or(Path::new("."))).ok()?;
+    Some(dir.join(output.file_name()?))
+}
+
 /// Ctrl-C and its kin end the pass, which then leaves nothing.
-fn catch_signals() -> Result<Arc<AtomicBool>, Failure> {
+pub(super) fn catch_signals() -> Result<Arc<AtomicBool>, Failure> {
     let cancel = Arc::new(AtomicBool::new(false));
+    let failed = |e| Failure::new(Class::Failed, format!("signals can't be caught: {e}"));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, cancel.clone())
-            .map_err(|e| Failure::new(Class::Failed, format!("signals can't be caught: {e}")))?;
+        signal_hook::flag::register(signal, cancel.clone()).map_err(failed)?;
     }
+    // A file above the size limit (ulimit -f) is to be an error of write(2), not the end.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(failed)?;
     Ok(cancel)
 }
 

@@ -87,7 +87,10 @@ impl Failure {
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Failure {
-        let interrupted = matches!(error, BuildError::Pass(PassError::Interrupted));
+        let interrupted = matches!(
+            error,
+            BuildError::Pass(PassError::Interrupted) | BuildError::Pack(PackError::Interrupted)
+        );
         let mut failure = Failure::from_parts(error.class(), error.hint(), error);
         failure.interrupted = interrupted;
         failure
@@ -110,11 +113,6 @@ failures!(
     LockError,
     InitError,
     InspectCommandError,
+    PackError,
     RunError
 );
-
-impl From<PackError> for Failure {
-    fn from(error: PackError) -> Failure {
-        Failure::from_parts(error.class(), None, error)
-    }
-}

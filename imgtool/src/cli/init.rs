@@ -49,8 +49,8 @@ impl InitError {
     /// Whose fault it is.
     pub(crate) fn class(&self) -> Class {
         match self {
-            InitError::Exists(_) => Class::Input,
-            InitError::Write { .. } | InitError::Print(_) => Class::Failed,
+            InitError::Exists(_) | InitError::Write { .. } => Class::Input,
+            InitError::Print(_) => Class::Failed,
         }
     }
 

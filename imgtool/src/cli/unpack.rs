@@ -1,6 +1,7 @@
 //! `imgtool unpack`
 
 use super::Failure;
+use super::build::{catch_signals, refuse_outputs_that_are_inputs};
 use clap::Args;
 use imgtool::build;
 use imgtool::pack;
@@ -34,8 +35,11 @@ impl Unpack {
             .manifest
             .clone()
             .unwrap_or_else(|| pack::manifest_path(&self.pack));
+        let outputs = [self.output.as_path()];
+        refuse_outputs_that_are_inputs(&outputs, &[&self.pack, &manifest])?;
         let manifest = pack::read_manifest(&manifest)?;
-        build::unpack(&manifest, &self.pack, &self.output)?;
+        let cancel = catch_signals()?;
+        build::unpack(&manifest, &self.pack, &self.output, &cancel)?;
         let size = manifest.size;
         if self.json {
             writeln!(out, "{}", json!({ "image": self.output, "size": size }))

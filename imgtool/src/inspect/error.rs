@@ -37,9 +37,6 @@ impl InspectError {
     /// Whose fault it is.
     pub fn class(&self) -> Class {
         match self {
-            InspectError::Open { source, .. } if source.kind() != io::ErrorKind::NotFound => {
-                Class::Failed
-            }
             InspectError::Image {
                 source: ImageError::Read(_),
                 ..

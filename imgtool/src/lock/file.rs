@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Difference, Lock, LockedInput, Role};
-use crate::error::Class;
+use crate::error::{Class, without_temporary};
 
 /// Version of the file's format.
 const VERSION: u32 = 1;
@@ -29,6 +29,9 @@ pub enum LockError {
         /// The reason.
         source: std::io::Error,
     },
+    /// There is no lock file.
+    #[error("{}: there is no such lock", .0.display())]
+    Missing(PathBuf),
     /// The lock file can't be written.
     #[error("{}: can't be written", path.display())]
     Write {
@@ -55,15 +58,9 @@ fn differences(differences: &[Difference]) -> String {
 }
 
 impl LockError {
-    /// Whose fault it is.
+    /// Whose fault it is: always the input's, for a person named the file.
     pub fn class(&self) -> Class {
-        match self {
-            LockError::Read { source, .. } if source.kind() != std::io::ErrorKind::NotFound => {
-                Class::Failed
-            }
-            LockError::Write { .. } => Class::Failed,
-            _ => Class::Input,
-        }
+        Class::Input
     }
 
     /// What to do about it.
@@ -73,7 +70,7 @@ impl LockError {
                 "if the new inputs are meant, `imgtool lock` with the same arguments locks them"
                     .to_owned(),
             ),
-            LockError::Invalid { .. } => {
+            LockError::Invalid { .. } | LockError::Missing(_) => {
                 Some("`imgtool lock` with the build's arguments writes a new one".to_owned())
             }
             _ => None,
@@ -111,7 +108,7 @@ pub fn render(lock: &Lock) -> Result<String, toml::ser::Error> {
 pub fn write(path: &Path, lock: &Lock) -> Result<(), LockError> {
     let failed = |source| LockError::Write {
         path: path.to_owned(),
-        source,
+        source: without_temporary(source),
     };
     let text = render(lock).map_err(|e| failed(std::io::Error::other(e)))?;
     let dir = match path.parent() {
@@ -134,9 +131,12 @@ pub fn read(path: &Path) -> Result<Lock, LockError> {
     let mut text = String::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
-        .map_err(|source| LockError::Read {
-            path: path.to_owned(),
-            source,
+        .map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => LockError::Missing(path.to_owned()),
+            _ => LockError::Read {
+                path: path.to_owned(),
+                source,
+            },
         })?;
     parse(&text, path)
 }

@@ -46,14 +46,33 @@ pub enum PackError {
         /// What is wrong.
         why: String,
     },
+    /// Asked to stop.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl PackError {
     /// Whose fault it is.
     pub fn class(&self) -> Class {
         match self {
-            PackError::Compress(_) => Class::Failed,
+            PackError::Compress(_) | PackError::Interrupted => Class::Failed,
             _ => Class::Input,
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            PackError::Read { path, source }
+                if source.kind() == io::ErrorKind::NotFound
+                    && path.extension().is_some_and(|e| e == "json") =>
+            {
+                Some("a pack's manifest is beside it; --manifest names another file".to_owned())
+            }
+            PackError::Manifest { .. } => {
+                Some("take the manifest that `imgtool build --pack` wrote with the pack".to_owned())
+            }
+            _ => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The largest manifest that is read: enough for an image of 1 TiB without a hole.
 const MAX_MANIFEST: u64 = 512 << 20;
@@ -98,12 +99,13 @@ fn check(manifest: &Manifest) -> Result<(), String> {
 }
 
 /// Writes the raw image that `manifest` and its only pack describe to `out`, which is empty. Each
-/// block is checked before it is written.
+/// block is checked before it is written. Ends with [`PackError::Interrupted`] once `cancel` is set.
 pub fn unpack(
     manifest: &Manifest,
     pack: &Path,
     out: &File,
     out_path: &Path,
+    cancel: &AtomicBool,
 ) -> Result<(), PackError> {
     let write = |source| PackError::Write {
         path: out_path.into(),
@@ -113,6 +115,9 @@ pub fn unpack(
     out.set_len(manifest.size).map_err(write)?;
     let mut block = vec![0; BLOCK_LEN];
     for (place, entry) in manifest.blocks.data.iter().enumerate() {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(PackError::Interrupted);
+        }
         disk.read_data_block(place, &mut block)?;
         out.write_all_at(&block, entry.0 * BLOCK_LEN as u64)
             .map_err(write)?;

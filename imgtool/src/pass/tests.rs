@@ -84,7 +84,7 @@ proptest! {
 
         let manifest = manifest(&outcome, len);
         let out = NamedTempFile::new().unwrap();
-        unpack(&manifest, one.path(), out.as_file(), out.path()).unwrap();
+        unpack(&manifest, one.path(), out.as_file(), out.path(), &AtomicBool::new(false)).unwrap();
         prop_assert!(std::fs::read(out.path()).unwrap() == raw);
 
         // The same disk, read at odd places through the pack.
@@ -154,7 +154,14 @@ fn a_damaged_pack_is_refused_by_block() {
         let bad_file = NamedTempFile::new().unwrap();
         std::fs::write(bad_file.path(), &bad).unwrap();
         let out = NamedTempFile::new().unwrap();
-        let error = unpack(&manifest, bad_file.path(), out.as_file(), out.path()).unwrap_err();
+        let error = unpack(
+            &manifest,
+            bad_file.path(),
+            out.as_file(),
+            out.path(),
+            &AtomicBool::new(false),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("block 1"), "{error}");
     }
 }

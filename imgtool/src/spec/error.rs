@@ -82,14 +82,9 @@ pub enum SpecError {
 }
 
 impl SpecError {
-    /// Whose fault it is.
+    /// Whose fault it is: always the input's, for a person named the file.
     pub fn class(&self) -> Class {
-        match self {
-            SpecError::Read { source, .. } if source.kind() != std::io::ErrorKind::NotFound => {
-                Class::Failed
-            }
-            _ => Class::Input,
-        }
+        Class::Input
     }
 
     /// What to do about it.

@@ -33,6 +33,12 @@ fn explain(text: &str, file: &Path, error: &toml::de::Error) -> SpecError {
         };
         return invalid(Some(unknown), "unknown field".to_owned(), Some(hint));
     }
+    if why == "duplicate key" {
+        // No table holds it; the error's place is the second key.
+        let field = error.span().and_then(|span| text.get(span));
+        let why = "is there twice".to_owned();
+        return invalid(field.map(str::to_owned), why, None);
+    }
     let field = DeTable::parse(text)
         .ok()
         .and_then(|table| path_at(table.get_ref(), at))

@@ -91,13 +91,6 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
             ..file("x", b"x")
         }],
     );
-    archive(
-        "odd-xattr.tar",
-        &[Entry {
-            pax: &[("SCHILY.xattr.nonsense", b"v")],
-            ..file("x", b"x")
-        }],
-    );
     archive("lost-found.tar", &[file("lost+found", b"x")]);
     archive("dev-file.tar", &[file("dev", b"x"), file("app", b"x")]);
     archive(
@@ -119,7 +112,10 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     bench.put("app.bz2", b"BZh9".repeat(200));
     bench.put("notes.txt", "Nothing to run.\n".repeat(100));
 
-    let build = |input, file: &str, parts| Case::build(input, &[file, "--", "/app"], parts);
+    let build = |input, file: &str, parts| {
+        // Whether a relative path is a program, only the guest can tell: the content comes first.
+        Case::build(input, &[file, "--", "./app"], parts)
+    };
     vec![
         build("truncated tar", "cut.tar", &["cut.tar", "app"]),
         build(
@@ -239,11 +235,6 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
             "extended attributes of 5000 bytes",
             "xattrs.tar",
             &["x", "4 KiB"],
-        ),
-        build(
-            "extended attribute ext4 can't hold",
-            "odd-xattr.tar",
-            &["x", "nonsense"],
         ),
         build(
             "file at ext4's own /lost+found",

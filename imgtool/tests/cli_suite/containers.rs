@@ -139,10 +139,6 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         l.config["config"] = json!({});
         l.connect();
     });
-    whole("oci-env", &|l| {
-        l.config["config"]["Env"] = json!(["NO-VALUE"]);
-        l.connect();
-    });
     let escape = tar(&[
         Entry {
             kind: b'2',
@@ -159,7 +155,14 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     bench.put("docker-up.tar", docker("../../etc/passwd", &right));
     bench.put(
         "docker-json.tar",
-        tar(&[file("manifest.json", b"[{\"Config\":1}]")]),
+        tar(&[
+            file("l.tar", &tar(&[])),
+            file("c.json", b"nothing"),
+            file(
+                "manifest.json",
+                br#"[{"Config":"c.json","RepoTags":null,"Layers":["l.tar"]}]"#,
+            ),
+        ]),
     );
 
     let build = |input, file: &str, parts| Case::build(input, &[file], parts);
@@ -232,11 +235,6 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
             &["nothing says", "-- COMMAND"],
         ),
         build(
-            "OCI image with a broken environment",
-            "oci-env",
-            &["NO-VALUE"],
-        ),
-        build(
             "docker layer that is not the configuration's",
             "docker.tar",
             &["docker.tar", "l.tar"],
@@ -252,9 +250,9 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
             &["docker-up.tar", "../../etc/passwd"],
         ),
         build(
-            "docker manifest that is none",
+            "docker configuration that is none",
             "docker-json.tar",
-            &["docker-json.tar", "manifest.json"],
+            &["docker-json.tar", "configuration"],
         ),
     ]
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 
 fn close(bench: &Bench, path: &str) {
     let path = bench.input().join(path);
-    std::fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
 }
 
 pub(crate) fn cases(bench: &Bench) -> Vec<Case> {

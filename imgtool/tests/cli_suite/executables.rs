@@ -35,7 +35,7 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
             "start.sh",
             &["start.sh", "a script", "interpreter"],
         ),
-        build("32-bit program", "app32", &["app32", "32-bit"]),
+        build("32-bit program", "app32", &["app32", "64-bit"]),
         build(
             "program for arm64",
             "app-arm64",

@@ -1,6 +1,7 @@
 //! Ctrl-C leaves nothing.
 
 use super::bench::{BOOT, Bench};
+use super::samples::noise;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -38,17 +39,8 @@ fn interrupted(bench: &Bench, mut command: Command, signal: Signal) -> (Option<i
 #[test]
 fn an_interrupted_command_leaves_nothing() {
     let bench = Bench::new();
-    // Noise that level 19 takes long for.
-    let mut state = 1_u64;
-    let noise: Vec<u8> = (0..24 << 17)
-        .flat_map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 11).to_be_bytes()
-        })
-        .collect();
-    bench.put("noise", &noise);
+    // Level 19 takes long for it.
+    bench.put("noise", noise(24 << 20));
     let before = bench.files();
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut command = bench.command(None);

@@ -64,7 +64,7 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         locked(
             "lock that is not there",
             "none.lock",
-            &["none.lock", "No such file", "imgtool lock"],
+            &["none.lock", "no such lock", "imgtool lock"],
         ),
         locked(
             "lock of another version",

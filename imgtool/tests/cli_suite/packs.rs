@@ -68,6 +68,8 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     bench.put("cut.img", &image[..image.len() / 2]);
     let mut table = image.clone();
     table[512 + 72] ^= 1;
+    let backup = table.len() - 512 + 72;
+    table[backup] ^= 1;
     bench.put("table.img", &table);
     bench.put("noise.img", vec![0x5a; 1 << 20]);
     bench.put("short.img", "x");
@@ -216,7 +218,7 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         Case::new(
             "truncated image to inspect",
             &["inspect", "cut.img"],
-            &["cut.img", "partition table"],
+            &["cut.img", "cut short"],
         ),
         Case::new(
             "image with a damaged partition table",

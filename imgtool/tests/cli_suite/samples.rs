@@ -95,7 +95,9 @@ pub(crate) fn xz(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn zst(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 3).unwrap()
+    let mut packed = zstd::bulk::Compressor::new(3).unwrap();
+    packed.include_checksum(true).unwrap();
+    packed.compress(bytes).unwrap()
 }
 
 pub(crate) fn hex_digest(bytes: &[u8]) -> String {
@@ -255,4 +257,16 @@ fn elf_with(machine: u16, class: u8, needed: Option<&[&str]>) -> Vec<u8> {
     }
     elf.extend_from_slice(&body);
     elf
+}
+
+/// Bytes that no compression makes smaller.
+pub(crate) fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut word = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 11).to_be_bytes()
+    };
+    (0..len / 8).flat_map(|_| word()).collect()
 }

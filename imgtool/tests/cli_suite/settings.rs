@@ -10,7 +10,7 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     }
     bench.put("closed.toml", "");
     let path = bench.input().join("closed.toml");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o000);
     std::fs::set_permissions(path, mode).unwrap();
     cases.push(Case::build(
         "unreadable spec",

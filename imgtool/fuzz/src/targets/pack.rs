@@ -1,6 +1,7 @@
 //! Manifests, and packs that may not be what a manifest says.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use imgtool::pack::{self, Manifest, ManifestBlocks, PackRecord, SnapshotRecord};
 use imgtool::pass::BLOCK_LEN;
@@ -48,5 +49,12 @@ pub(crate) fn unpack(input: &[u8]) {
         },
     };
     let (pack, out) = (MemoryFile::new(pack), MemoryFile::new(b""));
-    let _ = pack::unpack(&manifest, &pack.path, &out.file, Path::new("out.img"));
+    let never = AtomicBool::new(false);
+    let _ = pack::unpack(
+        &manifest,
+        &pack.path,
+        &out.file,
+        Path::new("out.img"),
+        &never,
+    );
 }
