@@ -26,10 +26,12 @@ hello:
 
 # All tests; arguments go to nextest
 test *ARGS: build hello
+    .ci/setup --test
     cargo nextest run --cargo-profile release --workspace {{ARGS}}
 
 # Quick look while working: format, lints, unit tests
 check: lint
+    .ci/setup --test
     cargo nextest run --cargo-profile release --workspace --lib --bins
 
 # Format and lints

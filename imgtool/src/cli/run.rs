@@ -48,13 +48,13 @@ pub(crate) struct Run {
     /// Give up after this time: 90, 90s or 5m
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     timeout: Option<Duration>,
-    /// The guest's memory: 512M, 2G
+    /// The guest's memory: 512MiB, 2GiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "1G")]
     memory: u64,
     /// The guest's processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=255), default_value_t = 1)]
     cpus: u16,
-    /// Give the guest a disk larger than the image: 8G
+    /// Give the guest a disk larger than the image: 8GiB
     ///
     /// Its root file system grows to it.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
