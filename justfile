@@ -24,8 +24,12 @@ build:
 hello:
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --target {{target}} -p hello
 
+# The Debian trees that the tests build images from
+trees:
+    .ci/setup --trees
+
 # All tests; arguments go to nextest
-test *ARGS: build hello
+test *ARGS: build hello trees
     cargo nextest run --cargo-profile release --workspace {{ARGS}}
 
 # Quick look while working: format, lints, unit tests
