@@ -6,8 +6,7 @@ pub const PREFIX: &str = "imgtool: ";
 /// Written when the application was started; followed by its process id.
 pub const STARTED: &str = "application started, pid ";
 
-/// Written when the application ended for good; followed by its exit status (decimal), or by
-/// `signal N`.
+/// Written when the application ended for good; followed by `status N` or `signal N`.
 pub const EXITED: &str = "application exited with ";
 
 /// Written before PID 1 gives up; followed by the reason.

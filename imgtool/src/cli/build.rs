@@ -143,7 +143,7 @@ pub(super) fn spool_dir(outputs: &Outputs) -> PathBuf {
 
 /// Every file that `outputs` makes.
 fn output_paths(outputs: &Outputs) -> Vec<PathBuf> {
-    let manifest = outputs.pack.as_deref().map(build::manifest_path);
+    let manifest = outputs.pack.as_deref().map(pack::manifest_path);
     let (raw, pack) = (outputs.raw.clone(), outputs.pack.clone());
     raw.into_iter().chain(pack).chain(manifest).collect()
 }

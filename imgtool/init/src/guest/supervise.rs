@@ -286,7 +286,7 @@ fn next_pause(pause: Duration) -> Duration {
 /// An exit status as the console has it.
 fn describe(status: WaitStatus) -> String {
     match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => code.to_string(),
+        (Some(code), _) => format!("status {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => format!("{status:?}"),
     }
