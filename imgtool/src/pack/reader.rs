@@ -5,7 +5,7 @@ use super::{Manifest, PackError};
 use crate::pass::BLOCK_LEN;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,13 +130,21 @@ pub fn unpack(
         };
         let len = *len as usize;
         if len > longest {
-            return Err(bad(format!("a frame of {len} bytes")));
+            return Err(bad(format!(
+                "a frame of {len} bytes, where {longest} are the most"
+            )));
         }
         file.read_exact_at(&mut frame[..len], *offset)
-            .map_err(|e| bad(e.to_string()))?;
+            .map_err(|e| match e.kind() {
+                // An offset above what a file can have is invalid to pread(2).
+                ErrorKind::UnexpectedEof | ErrorKind::InvalidInput => {
+                    bad("its frame lies behind the pack's end".into())
+                }
+                _ => read(e),
+            })?;
         let n = decompressor
             .decompress_to_buffer(&frame[..len], &mut block[..])
-            .map_err(|e| bad(e.to_string()))?;
+            .map_err(|e| bad(format!("its frame does not decompress ({e})")))?;
         if n != BLOCK_LEN || hex::encode(Sha256::digest(&block)) != *sha256 {
             return Err(bad("its digest is not the manifest's".into()));
         }
