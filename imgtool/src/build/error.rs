@@ -27,6 +27,14 @@ pub enum BuildError {
     /// The layout.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// Something in the input that the root file system can't hold.
+    #[error("{input}: has what a root file system can't hold")]
+    Unrepresentable {
+        /// The input.
+        input: PathBuf,
+        /// What, and why.
+        source: DiskError,
+    },
     /// The pass.
     #[error(transparent)]
     Pass(#[from] PassError),
@@ -96,7 +104,7 @@ impl BuildError {
             BuildError::Spec(e) => e.class(),
             BuildError::Input(e) => e.class(),
             BuildError::Boot(e) => e.class(),
-            BuildError::Disk(e) => e.class(),
+            BuildError::Disk(e) | BuildError::Unrepresentable { source: e, .. } => e.class(),
             BuildError::Pass(e) => e.class(),
             BuildError::Pack(e) => e.class(),
             BuildError::Lock(e) => e.class(),

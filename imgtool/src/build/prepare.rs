@@ -2,7 +2,7 @@
 
 use super::{BuildError, boot_files, inputs};
 use crate::boot;
-use crate::disk::{self, DiskPlan, DiskSpec, Ids};
+use crate::disk::{self, DiskError, DiskPlan, DiskSpec, Ids};
 use crate::input::{self, InputKind};
 use crate::lock::{self, Lock, Role};
 use crate::pack::InputRecord;
@@ -117,7 +117,13 @@ pub fn prepare(spec: &Spec, context: &Context<'_>) -> Result<Prepared, BuildErro
         timestamp: spec.timestamp,
         boot,
     };
-    let plan = disk::plan(&tree, &disk_spec)?;
+    let plan = disk::plan(&tree, &disk_spec).map_err(|source| match source {
+        DiskError::Unrepresentable { .. } => BuildError::Unrepresentable {
+            input: spec.input.clone(),
+            source,
+        },
+        other => other.into(),
+    })?;
     let boot_modes = match spec.firmware {
         Firmware::Hybrid => vec!["bios", "uefi"],
         Firmware::Bios => vec!["bios"],
@@ -335,7 +341,9 @@ fn check_program(tree: &Tree, program: &str, env: &[(String, String)]) -> Result
         let node = tree.node(id);
         match &node.kind {
             Kind::File(_) if node.meta.mode & 0o111 != 0 => return Ok(()),
-            Kind::File(_) => why = format!("{candidate} in the image is not executable"),
+            Kind::File(_) => {
+                why = format!("{candidate} in the image is not executable (chmod +x it)")
+            }
             _ => why = format!("{candidate} in the image is not a regular file"),
         }
     }

@@ -154,6 +154,9 @@ impl InputError {
                 "install them here, or link the program statically \
                  (RUSTFLAGS=\"-C target-feature=+crt-static\", CGO_ENABLED=0, cc -static)"
             }
+            InputError::User { .. } => {
+                "name one that the image has, or give numbers, which need no names: --user UID:GID"
+            }
             InputError::Decompress { .. } => "fetch or make the archive again",
             InputError::Io { source, .. }
                 if source.kind() == std::io::ErrorKind::PermissionDenied =>

@@ -61,16 +61,28 @@ impl PackDisk {
             why,
         };
         let len = *len as usize;
+        let longest = self.frame.len();
         let Some(frame) = self.frame.get_mut(..len) else {
-            return Err(bad(format!("a frame of {len} bytes")));
+            return Err(bad(format!(
+                "a frame of {len} bytes, where {longest} are the most"
+            )));
         };
         self.file
             .read_exact_at(frame, *offset)
-            .map_err(|e| bad(e.to_string()))?;
+            .map_err(|source| match source.kind() {
+                // An offset above what a file can have is invalid to pread(2).
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => {
+                    bad("its frame lies behind the pack's end".into())
+                }
+                _ => PackError::Read {
+                    path: self.path.clone(),
+                    source,
+                },
+            })?;
         let n = self
             .decompressor
             .decompress_to_buffer(frame, block)
-            .map_err(|e| bad(e.to_string()))?;
+            .map_err(|e| bad(format!("its frame does not decompress ({e})")))?;
         if n != BLOCK_LEN || hex::encode(Sha256::digest(&*block)) != *sha256 {
             return Err(bad("its digest is not the manifest's".into()));
         }

@@ -164,6 +164,10 @@ fn a_damaged_pack_is_refused_by_block() {
         .unwrap_err();
         assert!(error.to_string().contains("block 1"), "{error}");
     }
+    let out = NamedTempFile::new().unwrap();
+    let stop = AtomicBool::new(true);
+    let stopped = unpack(&manifest, file.path(), out.as_file(), out.path(), &stop);
+    assert!(matches!(stopped, Err(PackError::Interrupted)));
 }
 
 #[test]

@@ -151,7 +151,9 @@ impl HostFile {
     }
 
     fn io(&self, source: std::io::Error) -> ContentError {
-        if source.kind() == std::io::ErrorKind::NotFound {
+        // Gone, or a link has taken its place, which O_NOFOLLOW refuses.
+        let link = source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        if source.kind() == std::io::ErrorKind::NotFound || link {
             return ContentError::Changed {
                 path: self.path.clone(),
             };

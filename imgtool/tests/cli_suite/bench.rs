@@ -26,6 +26,8 @@ pub(crate) struct Case {
     pub(crate) env: Vec<(&'static str, &'static str)>,
     /// A shell's words that end by executing the program: limits, mounts.
     pub(crate) shell: Option<&'static str>,
+    /// Whether the message's numbers are left out of the table.
+    pub(crate) varies: bool,
 }
 
 impl Case {
@@ -43,6 +45,7 @@ impl Case {
             parts,
             env: Vec::new(),
             shell: None,
+            varies: false,
         }
     }
 
@@ -65,6 +68,11 @@ impl Case {
 
     pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Case {
         self.env.push((name, value));
+        self
+    }
+
+    pub(crate) fn varies(mut self) -> Case {
+        self.varies = true;
         self
     }
 

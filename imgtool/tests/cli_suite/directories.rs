@@ -60,7 +60,8 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
             "content larger than --size",
             &["big", "--size", "4MiB", "--", "/app"],
             &["4194304", "--size", "give at least"],
-        ),
+        )
+        .varies(),
         Case::build(
             "nothing said of what to run",
             &["tree"],
