@@ -6,16 +6,19 @@
 use std::path::Path;
 use std::process::Command;
 
+/// The exit code of `imgtool plan`, and what it said.
 fn plan(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_imgtool"))
+    Command::new(env!("CARGO_BIN_EXE_imgtool"))
         .arg("plan")
         .args(arguments)
         .args(["--kernel", "kernel", "--stub", "stub"])
         .current_dir(directory)
         .output()
-        .unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    (output.status.code(), message)
+        .map(|output| {
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            (output.status.code(), message)
+        })
+        .unwrap_or_else(|error| (None, error.to_string()))
 }
 
 #[test]
