@@ -27,8 +27,7 @@ fn nobody_builds_without_network_and_devices() {
     let out = dir.path().join("out");
     std::fs::create_dir(&out).unwrap();
     let build = "set -e
-        test \"$(cd /sys/class/net && echo *)\" = lo || test ! -e /proc/net/route ||
-            test \"$(wc -l </proc/net/route)\" = 1
+        if grep -v ^Iface /proc/net/route; then exit 9; fi
         ../imgtool build ../hello --kernel ../kernel.deb --stub ../stub.deb -o hello.img --pack hello.pack
         ../imgtool inspect hello.img >/dev/null
         ../imgtool unpack hello.pack -o unpacked.img

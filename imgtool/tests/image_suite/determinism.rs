@@ -69,7 +69,7 @@ impl Place {
         command
             .args(["--name", "same", "-o"])
             .arg(out.join("o.img"));
-        command.arg("--pack").arg(out.join("o.pack")).args(way.more);
+        command.arg("--pack").arg(out.join("o.pack"));
         if way.flags || way.dir.is_some() || way.nobody {
             command
                 .arg("--kernel")
@@ -91,6 +91,8 @@ impl Place {
                 .current_dir("/")
                 .env_remove("HOME");
         }
+        // Last: it may end with a command of the image.
+        command.args(way.more);
         command.envs(way.env.iter().copied());
         match way.umask {
             Some(umask) => {
@@ -223,7 +225,7 @@ fn a_tree_is_the_same_everywhere_and_from_whatever_it_comes() {
     odd(&shuffled, true);
     own(&shuffled, 1001);
     ways.push(("made in another order, by user 1001", from(shuffled)));
-    let owner = ["--owner=0", "--group=0"];
+    let owner = ["--sparse", "--owner=0", "--group=0"];
     let plain = tar(&tree, &place.path("tree.tar"), &owner);
     for (name, compress) in [("gz", "gzip -n"), ("xz", "xz -1"), ("zst", "zstd -q")] {
         let packed = place.path(&format!("tree.tar.{name}"));

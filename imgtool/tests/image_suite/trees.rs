@@ -120,7 +120,7 @@ pub(crate) fn add_roots(root: &Path) {
 /// Packs a directory, names sorted, with attributes and numeric owners.
 pub(crate) fn tar(root: &Path, out: &Path, more: &[&str]) -> PathBuf {
     let mut tar = Command::new("tar");
-    tar.args(["--create", "--numeric-owner", "--sort=name", "--sparse"]);
+    tar.args(["--create", "--numeric-owner", "--sort=name"]);
     tar.args(["--xattrs", "--xattrs-include=*", "--file"])
         .arg(out);
     ok(tar.args(more).arg("--directory").arg(root).arg("."));
