@@ -116,7 +116,12 @@ impl Place {
         let with = |way: Way<'_>| self.build(input, &Way { more, ..way });
         let first = with(Way::default());
         for (what, way) in ways {
-            assert_eq!(with(way), first, "{what}");
+            // The manifest has its inputs' digests: from an archive it is another one.
+            let same = match &way.input {
+                Some(input) if input.is_file() => 2,
+                _ => 3,
+            };
+            assert_eq!(with(way)[..same], first[..same], "{what}");
         }
     }
 }

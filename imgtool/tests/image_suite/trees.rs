@@ -6,12 +6,15 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Makes something at a path.
+type Maker = Box<dyn Fn(&Path)>;
+
 /// What a user may make: names, links, holes, modes, attributes. `shuffle` makes it in another
 /// order, which the directories' own order on the host's file system follows.
 pub(crate) fn odd(root: &Path, shuffle: bool) {
     std::fs::create_dir(root).unwrap();
-    let mut makers: Vec<(&str, Box<dyn Fn(&Path)>)> = Vec::new();
-    let mut make = |path, maker: Box<dyn Fn(&Path)>| makers.push((path, maker));
+    let mut makers: Vec<(&str, Maker)> = Vec::new();
+    let mut make = |path, maker: Maker| makers.push((path, maker));
     for path in [
         "usr",
         "usr/bin",
