@@ -2,7 +2,7 @@
 //! hashed, compressed and written from there.
 //!
 //! Workers take blocks in disk order and finish them in any; what has an order (the pack, the
-//! digests) goes through [`order::InOrder`], which also bounds how far the fastest may run ahead.
+//! digests) goes through `order::InOrder`, which also bounds how far the fastest may run ahead.
 //! So neither bytes nor memory depend on the number of workers or on the size of the image.
 
 mod blocks;
