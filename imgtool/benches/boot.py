@@ -71,7 +71,8 @@ def direct(image, parts, work):
     cmdline = parts[".cmdline"].read_bytes().rstrip(b"\0").decode().strip()
     overlay = work / "direct.qcow2"
     subprocess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "raw", overlay], check=True
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "raw", overlay, "1G"],
+        check=True,
     )
     command = (
         "qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot "

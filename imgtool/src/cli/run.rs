@@ -54,9 +54,9 @@ pub(crate) struct Run {
     /// The guest's processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=255), default_value_t = 1)]
     cpus: u16,
-    /// Give the guest a disk larger than the image: 8GiB
+    /// Size of the disk: 8GiB [default: the image's in whole GiB, as on EC2]
     ///
-    /// Its root file system grows to it.
+    /// The guest's root file system grows to it.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     disk_size: Option<u64>,
     /// Keep what the guest writes here (qcow2), and start from it the next time

@@ -23,7 +23,8 @@ pub struct Options {
     pub memory: u64,
     /// The guest's processors; at least 1.
     pub cpus: u16,
-    /// Size of the disk in bytes, if it is to be larger than the image.
+    /// Size of the disk in bytes, at least the image's; `None` is the image's rounded up to whole
+    /// GiB, as EBS volumes are.
     pub disk_size: Option<u64>,
     /// Where the guest's writes stay; `None` forgets them.
     pub overlay: Option<PathBuf>,

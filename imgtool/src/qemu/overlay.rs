@@ -40,7 +40,9 @@ pub(super) fn prepare(
     metadata: &Metadata,
     path: &Path,
 ) -> Result<(), QemuError> {
-    let size = options.disk_size.unwrap_or(metadata.len());
+    let size = options
+        .disk_size
+        .unwrap_or_else(|| volume_size(metadata.len()));
     let bad_image = |why: &str| QemuError::Image {
         path: options.image.clone(),
         why: why.to_string(),
@@ -65,6 +67,12 @@ pub(super) fn prepare(
         }
         Err(e) => Err(io(e)),
     }
+}
+
+/// The EBS volume that an image of `len` bytes gets: whole GiB. An image that just fits its
+/// content has room to write only once it has grown, there as here.
+fn volume_size(len: u64) -> u64 {
+    len.max(1).next_multiple_of(1 << 30)
 }
 
 /// Refuses an overlay that is of another image, of an older build of this one, or of another size

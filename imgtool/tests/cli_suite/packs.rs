@@ -141,7 +141,7 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         unpack(
             "manifest with a block twice",
             "twice.json",
-            &["twice.json", "just once"],
+            &["twice.json", "in the order of the disk"],
         ),
         unpack(
             "manifest with a run past every disk",
