@@ -4,7 +4,7 @@ use super::{PackError, SEEKABLE_MAGIC, SKIPPABLE_MAGIC};
 use crate::pass::BLOCK_LEN;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use zstd::bulk::Compressor;
 
@@ -19,7 +19,8 @@ pub struct PackSummary {
 
 /// Appends frames to a pack.
 pub struct PackWriter<'a> {
-    out: BufWriter<&'a File>,
+    /// Without a buffer: a frame is large enough for a write of its own.
+    out: &'a File,
     path: PathBuf,
     level: i32,
     hash: Sha256,
@@ -40,17 +41,25 @@ pub fn compressor(level: i32) -> Result<Compressor<'static>, PackError> {
     Ok(compressor)
 }
 
-/// One block as a zstd frame.
-pub fn frame(compressor: &mut Compressor<'_>, block: &[u8]) -> Result<Vec<u8>, PackError> {
-    compressor.compress(block).map_err(PackError::Compress)
+/// Puts one block as a zstd frame into `frame`, in place of what was there.
+pub fn frame(
+    compressor: &mut Compressor<'_>,
+    block: &[u8],
+    frame: &mut Vec<u8>,
+) -> Result<(), PackError> {
+    frame.clear();
+    frame.reserve(zstd::zstd_safe::compress_bound(block.len()));
+    compressor
+        .compress_to_buffer(block, frame)
+        .map(drop)
+        .map_err(PackError::Compress)
 }
 
 impl<'a> PackWriter<'a> {
     /// Writes to `file`, which messages call `path`, what was compressed at `level`.
     pub fn new(file: &'a File, path: PathBuf, level: i32) -> PackWriter<'a> {
-        let out = BufWriter::with_capacity(1 << 20, file);
         PackWriter {
-            out,
+            out: file,
             path,
             level,
             hash: Sha256::new(),
@@ -91,7 +100,6 @@ impl<'a> PackWriter<'a> {
             table.extend_from_slice(&SEEKABLE_MAGIC.to_le_bytes());
             self.write(&table)?;
         }
-        self.out.flush().map_err(|e| self.failed(e))?;
         Ok(PackSummary {
             sha256: self.hash.finalize().into(),
             len: self.len,

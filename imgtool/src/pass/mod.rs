@@ -152,10 +152,12 @@ pub fn run(job: Job<'_>) -> Result<Outcome, PassError> {
     let packing = job.pack.is_some();
     let level = job.pack.as_ref().map(|p| p.level());
     let tasks = Mutex::new(blocks::Tasks::new(&runs));
+    let frames = Mutex::new(Vec::new());
     let ordered = InOrder::new(
         Sink {
             pack: job.pack,
             outcome,
+            frames: &frames,
         },
         4 * job.jobs as u64 + 4,
     );
@@ -164,6 +166,7 @@ pub fn run(job: Job<'_>) -> Result<Outcome, PassError> {
         extents: job.extents,
         raw: job.raw.as_ref(),
         packing,
+        frames: &frames,
         progress: job.progress,
         cancel: job.cancel,
     };
@@ -189,7 +192,9 @@ pub fn run(job: Job<'_>) -> Result<Outcome, PassError> {
     if let Some(error) = failure.into_inner().unwrap_or_else(|e| e.into_inner()) {
         return Err(error);
     }
-    let Sink { pack, mut outcome } = ordered.into_inner();
+    let Sink {
+        pack, mut outcome, ..
+    } = ordered.into_inner();
     outcome.zero = merge_runs(outcome.zero);
     if let Some(pack) = pack {
         outcome.pack = Some(pack.finish()?);
@@ -212,6 +217,8 @@ struct Shared<'a> {
     extents: &'a [Extent],
     raw: Option<&'a RawOutput<'a>>,
     packing: bool,
+    /// Buffers for frames, handed back once a frame is written: the memory stays mapped.
+    frames: &'a Mutex<Vec<Vec<u8>>>,
     progress: &'a dyn Progress,
     cancel: &'a AtomicBool,
 }
@@ -268,10 +275,10 @@ impl<'a> Worker<'a> {
             return Ok(Done::Written);
         }
         let sha256 = Sha256::digest(&self.block).into();
-        let frame = match &mut self.compressor {
-            Some(compressor) => crate::pack::frame(compressor, &self.block)?,
-            None => Vec::new(),
-        };
+        let mut frame = lock(self.shared.frames).pop().unwrap_or_default();
+        if let Some(compressor) = &mut self.compressor {
+            crate::pack::frame(compressor, &self.block, &mut frame)?;
+        }
         Ok(Done::Data {
             index,
             sha256,
@@ -309,6 +316,7 @@ pub fn read_block(extents: &[Extent], index: u64, buf: &mut [u8]) -> Result<(), 
 struct Sink<'a> {
     pack: Option<PackWriter<'a>>,
     outcome: Outcome,
+    frames: &'a Mutex<Vec<Vec<u8>>>,
 }
 
 impl Sink<'_> {
@@ -323,6 +331,7 @@ impl Sink<'_> {
             } => {
                 if let Some(pack) = &mut self.pack {
                     let (offset, len) = pack.append(&frame)?;
+                    lock(self.frames).push(frame);
                     self.outcome.data.push(DataBlock {
                         index,
                         sha256,
