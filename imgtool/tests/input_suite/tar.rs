@@ -45,6 +45,28 @@ fn all_kinds_of_entries() {
 }
 
 #[test]
+fn an_absolute_link_leads_to_the_images_own_directory() {
+    let host = tempfile::tempdir().unwrap();
+    let outside = host.path().to_str().unwrap();
+    let archive = tar(&[
+        file("etc/passwd", b"old"),
+        entry(b'2', "l", "/etc"),
+        file("l/passwd", b"new"),
+        entry(b'2', "out", outside),
+        file("out/x", b"x"),
+    ]);
+    let input = load_bytes(&archive).unwrap();
+    let content = |path: &[u8]| match &input.tree.node(input.tree.lookup(path).unwrap()).kind {
+        Kind::File(content) => content.read_all(10).unwrap().unwrap(),
+        _ => panic!("not a file"),
+    };
+    assert_eq!(content(b"/etc/passwd"), b"new");
+    // The directory that the link names is made in the image; the host's stays empty.
+    assert_eq!(content(format!("{outside}/x").as_bytes()), b"x");
+    assert_eq!(std::fs::read_dir(host.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn pax_records_and_gnu_names_override_the_header() {
     let long = "d/".repeat(60) + "file";
     let name = [long.as_bytes(), b"\0"].concat();
