@@ -31,7 +31,7 @@ pub(crate) fn stub(input: &[u8]) {
 pub(crate) fn deb(input: &[u8]) {
     let file = MemoryFile::new(input);
     let _ = boot::deb_info(&file.path);
-    let _ = boot::load_kernel(&file.path, None);
+    let _ = boot::load_kernel(&file.path, None, None);
 }
 
 /// Modules as a package has them: what they say of themselves is in an ELF section.
