@@ -145,7 +145,7 @@ target = "/etc/a"
         "boot_modes": ["bios", "uefi"], "size": 5 << 19, "block_size": 1 << 19,
         "inputs": [{"role": "application", "kind": "elf", "sha256": "ab" * 32}],
         "snapshot": {"changed_blocks_count": 3, "linear_checksum": "cd" * 32},
-        "packs": [{"sha256": "ef" * 32, "size": 99}],
+        "packs": [{"digest": "ef" * 32, "size": 99}],
         "blocks": {"data": [[0, "01" * 32, 0, 0, 50], [3, "02" * 32, 0, 50, 49]],
                    "zero": [[1, 1]], "free": [[2, 1], [4, 1]]},
     }, separators=(",", ":")))

@@ -113,7 +113,7 @@ fn manifest(prepared: &Prepared, outcome: &Outcome) -> Manifest {
         snapshot: SnapshotRecord::new(outcome),
         packs: packs
             .map(|p| PackRecord {
-                sha256: hex::encode(p.sha256),
+                digest: hex::encode(p.digest),
                 size: p.len,
             })
             .collect(),

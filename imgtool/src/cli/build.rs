@@ -228,7 +228,7 @@ fn result_json(prepared: &Prepared, written: &Written) -> serde_json::Value {
             "path": path,
             "manifest": pack::manifest_path(path),
             "size": manifest.packs.iter().map(|p| p.size).sum::<u64>(),
-            "sha256": manifest.packs.first().map(|p| &p.sha256),
+            "digest": manifest.packs.first().map(|p| &p.digest),
             "data_blocks": manifest.blocks.data.len(),
         })
     });

@@ -80,8 +80,8 @@ fn pack(out: &mut String, pack: &PackReport) -> fmt::Result {
     for record in &pack.packs {
         writeln!(
             out,
-            "  sha256     {}, {}",
-            Safe(&record.sha256),
+            "  digest     {}, {}",
+            Safe(&record.digest),
             bytes(record.size)
         )?;
     }

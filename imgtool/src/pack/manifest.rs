@@ -77,8 +77,9 @@ pub struct SnapshotRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackRecord {
-    /// SHA-256 of the file, in hexadecimal digits.
-    pub sha256: String,
+    /// SHA-256 over each frame's length (4 bytes, little-endian) and its block's SHA-256, in order:
+    /// 64 hexadecimal digits.
+    pub digest: String,
     /// Its size in bytes.
     pub size: u64,
 }

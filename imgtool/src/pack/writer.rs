@@ -11,8 +11,8 @@ use zstd::bulk::Compressor;
 /// What a finished pack is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackSummary {
-    /// SHA-256 of the file.
-    pub sha256: [u8; 32],
+    /// SHA-256 over each frame's length (4 bytes, little-endian) and its block's SHA-256, in order.
+    pub digest: [u8; 32],
     /// Its size in bytes.
     pub len: u64,
 }
@@ -73,12 +73,16 @@ impl<'a> PackWriter<'a> {
         self.level
     }
 
-    /// Appends the frame of one block; says where it starts and how long it is.
-    pub fn append(&mut self, frame: &[u8]) -> Result<(u64, u32), PackError> {
+    /// Appends the frame of a block with this SHA-256; says where it starts and how long it is.
+    pub fn append(&mut self, frame: &[u8], sha256: &[u8; 32]) -> Result<(u64, u32), PackError> {
         let offset = self.len;
         let too_long = || io::Error::other("a frame of 4 GiB");
         let len = u32::try_from(frame.len()).map_err(|_| self.failed(too_long()))?;
         self.write(frame)?;
+        // Not the frame: its content is known by the block's digest, and hashing it again would
+        // be a tenth of a build's work.
+        self.hash.update(len.to_le_bytes());
+        self.hash.update(sha256);
         self.frames.push(len);
         Ok((offset, len))
     }
@@ -101,14 +105,13 @@ impl<'a> PackWriter<'a> {
             self.write(&table)?;
         }
         Ok(PackSummary {
-            sha256: self.hash.finalize().into(),
+            digest: self.hash.finalize().into(),
             len: self.len,
         })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
         self.out.write_all(bytes).map_err(|e| self.failed(e))?;
-        self.hash.update(bytes);
         self.len += bytes.len() as u64;
         Ok(())
     }

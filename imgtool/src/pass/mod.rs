@@ -330,7 +330,7 @@ impl Sink<'_> {
                 frame,
             } => {
                 if let Some(pack) = &mut self.pack {
-                    let (offset, len) = pack.append(&frame)?;
+                    let (offset, len) = pack.append(&frame, &sha256)?;
                     lock(self.frames).push(frame);
                     self.outcome.data.push(DataBlock {
                         index,

@@ -62,7 +62,7 @@ fn manifest(outcome: &Outcome, len: u64) -> Manifest {
         inputs: Vec::new(),
         snapshot: SnapshotRecord::new(outcome),
         packs: vec![PackRecord {
-            sha256: hex::encode(pack.sha256),
+            digest: hex::encode(pack.digest),
             size: pack.len,
         }],
         blocks: ManifestBlocks::new(outcome),

@@ -39,7 +39,7 @@ pub(crate) fn unpack(input: &[u8]) {
             linear_checksum: String::new(),
         },
         packs: vec![PackRecord {
-            sha256: String::new(),
+            digest: String::new(),
             size: pack.len() as u64,
         }],
         blocks: ManifestBlocks {
