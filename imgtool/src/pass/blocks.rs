@@ -45,27 +45,18 @@ pub fn block_runs(extents: &[Extent]) -> Vec<BlockRun> {
             let shared = first;
             first += 1;
             if kind > last.kind {
-                if last.count > 1 {
-                    last.count -= 1;
-                    push(
-                        &mut runs,
-                        BlockRun {
-                            first: shared,
-                            count: 1,
-                            kind,
-                        },
-                    );
-                } else {
+                last.count -= 1;
+                if last.count == 0 {
                     runs.pop();
-                    push(
-                        &mut runs,
-                        BlockRun {
-                            first: shared,
-                            count: 1,
-                            kind,
-                        },
-                    );
                 }
+                push(
+                    &mut runs,
+                    BlockRun {
+                        first: shared,
+                        count: 1,
+                        kind,
+                    },
+                );
             }
         }
         if first < end {
