@@ -131,7 +131,7 @@ pub enum Content {
 pub struct FatReport {
     /// `FAT12`, `FAT16` or `FAT32`.
     pub variant: &'static str,
-    /// Serial number, as `XXXX-XXXX`.
+    /// Serial number, as two groups of four hexadecimal digits.
     pub serial: String,
     /// Volume label.
     pub label: String,
