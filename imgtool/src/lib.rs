@@ -3,6 +3,7 @@
 //!
 //! Data flows one way: spec → inputs → disk plan → bytes and digests → pack and manifest.
 
+pub mod args;
 pub mod bios;
 pub mod boot;
 pub mod build;

@@ -12,5 +12,5 @@ mod oci;
 mod roundtrip;
 #[path = "input_suite/support.rs"]
 mod support;
-#[path = "input_suite/tar.rs"]
+#[path = "input_suite/tar/mod.rs"]
 mod tar;

@@ -1,9 +1,9 @@
 //! `imgtool build`
 
+use super::Failure;
 use super::progress::Bar;
-use super::spec_args::SpecArgs;
-use super::{Failure, host};
 use clap::Args;
+use imgtool::args::{SpecArgs, host};
 use imgtool::build::{self, Context, Outputs, Prepared, Written};
 use imgtool::lock;
 use imgtool::pack::{self, DEFAULT_LEVEL};

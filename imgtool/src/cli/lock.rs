@@ -1,9 +1,9 @@
 //! `imgtool lock`
 
+use super::Failure;
 use super::build::set_up_rayon;
-use super::spec_args::SpecArgs;
-use super::{Failure, host};
 use clap::Args;
+use imgtool::args::{SpecArgs, host};
 use imgtool::build::{Context, lock_inputs};
 use imgtool::lock;
 use serde_json::json;

@@ -2,14 +2,12 @@
 
 mod build;
 mod failure;
-mod host;
 mod init;
 mod inspect;
 mod lock;
 mod plan;
 mod progress;
 mod run;
-mod spec_args;
 mod unpack;
 
 pub(crate) use failure::Failure;

@@ -1,9 +1,9 @@
 //! `imgtool plan`
 
+use super::Failure;
 use super::build::set_up_rayon;
-use super::spec_args::SpecArgs;
-use super::{Failure, host};
 use clap::Args;
+use imgtool::args::{SpecArgs, host};
 use imgtool::build::{self, Context, Prepared};
 use imgtool::disk::ExtentSource;
 use serde_json::json;

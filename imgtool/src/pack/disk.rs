@@ -39,7 +39,7 @@ impl PackDisk {
             file,
             decompressor,
             // A frame that is longer than its block uncompressed is no frame of ours.
-            frame: vec![0; zstd::zstd_safe::compress_bound(BLOCK_LEN)],
+            frame: vec![0; super::longest_frame()],
             cache: Vec::new(),
             position: 0,
         })

@@ -117,19 +117,27 @@ impl ManifestBlocks {
 impl SnapshotRecord {
     /// What a snapshot of all blocks that are data or zero has.
     pub fn new(outcome: &Outcome) -> SnapshotRecord {
+        let data = outcome.data.iter().map(|block| (block.index, block.sha256));
+        SnapshotRecord::of(data, &outcome.zero)
+    }
+
+    /// That of these blocks with data, ascending, and these runs of zeros.
+    pub fn of(
+        data: impl IntoIterator<Item = (u64, [u8; 32])>,
+        zero: &[(u64, u64)],
+    ) -> SnapshotRecord {
         let mut hash = Sha256::new();
         let mut count = 0;
-        let mut zeros = outcome
-            .zero
+        let mut zeros = zero
             .iter()
             .flat_map(|&(first, n)| first..first + n)
             .peekable();
-        for block in &outcome.data {
-            while zeros.next_if(|&index| index < block.index).is_some() {
+        for (index, sha256) in data {
+            while zeros.next_if(|&zero| zero < index).is_some() {
                 hash.update(*ZERO_BLOCK);
                 count += 1;
             }
-            hash.update(block.sha256);
+            hash.update(sha256);
             count += 1;
         }
         for _ in zeros {

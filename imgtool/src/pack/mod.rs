@@ -4,18 +4,20 @@
 //! of the "Zstandard Seekable Format" 0.1.0 (`contrib/seekable_format` of zstd): a skippable frame,
 //! so that any `zstd -d` reads the file. Zero and free blocks are in the manifest only.
 
+mod check;
 mod disk;
 mod error;
 mod manifest;
 mod reader;
 mod writer;
 
+pub use check::{MAX_SIZE, longest_frame};
 pub use disk::PackDisk;
 pub use error::PackError;
 pub use manifest::{InputRecord, Manifest, ManifestBlocks, PackRecord, SnapshotRecord};
 pub use manifest::{VERSION as MANIFEST_VERSION, manifest_path};
 pub use reader::{parse_manifest, read_manifest, unpack};
-pub use writer::{PackSummary, PackWriter, compressor, frame};
+pub use writer::{PackDigest, PackSummary, PackWriter, compressor, frame, seek_table};
 
 /// zstd's default level, and ours.
 pub const DEFAULT_LEVEL: i32 = 3;

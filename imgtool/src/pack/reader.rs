@@ -1,6 +1,6 @@
 //! Reading a pack back. Manifest and pack are hostile until every digest has been checked.
 
-use super::manifest::VERSION;
+use super::check::check;
 use super::{Manifest, PackDisk, PackError};
 use crate::pass::BLOCK_LEN;
 use std::fs::File;
@@ -46,56 +46,6 @@ pub fn parse_manifest(text: &[u8], path: &Path) -> Result<Manifest, PackError> {
     let manifest: Manifest = serde_json::from_slice(text).map_err(|e| refused(e.to_string()))?;
     check(&manifest).map_err(refused)?;
     Ok(manifest)
-}
-
-/// Every block index has to be in just one list, in order.
-fn check(manifest: &Manifest) -> Result<(), String> {
-    let block = BLOCK_LEN as u64;
-    if manifest.version != VERSION {
-        return Err(format!(
-            "version {}, and only {VERSION} is known",
-            manifest.version
-        ));
-    }
-    if manifest.block_size != block || !manifest.size.is_multiple_of(block) {
-        return Err("size and block_size have to be multiples of 524288".into());
-    }
-    let blocks = &manifest.blocks;
-    if !blocks.data.is_sorted_by(|a, b| a.0 < b.0) {
-        return Err("the data blocks are not in the order of the disk".into());
-    }
-    let data = blocks.data.iter().map(|b| (b.0, 1));
-    let mut runs: Vec<(u64, u64)> = data
-        .chain(blocks.zero.iter().copied())
-        .chain(blocks.free.iter().copied())
-        .collect();
-    runs.sort_unstable();
-    let mut next = 0u64;
-    for (first, count) in runs {
-        if first != next || count == 0 {
-            return Err(format!("block {next} is not listed just once"));
-        }
-        next = first
-            .checked_add(count)
-            .ok_or("a block index is out of range")?;
-    }
-    if next != manifest.size / block {
-        return Err(format!(
-            "{next} blocks listed for a disk of {}",
-            manifest.size / block
-        ));
-    }
-    if let Some(b) = blocks
-        .data
-        .iter()
-        .find(|b| b.2 as usize >= manifest.packs.len())
-    {
-        return Err(format!(
-            "block {} is in pack {}, which is not listed",
-            b.0, b.2
-        ));
-    }
-    Ok(())
 }
 
 /// Writes the raw image that `manifest` and its only pack describe to `out`, which is empty. Each

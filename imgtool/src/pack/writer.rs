@@ -17,13 +17,52 @@ pub struct PackSummary {
     pub len: u64,
 }
 
+/// The digest of a pack, frame by frame.
+///
+/// Not of the frames: their content is known by the blocks' digests, and hashing it again would be
+/// a tenth of a build's work.
+#[derive(Debug, Clone, Default)]
+pub struct PackDigest(Sha256);
+
+impl PackDigest {
+    /// Adds the next frame: its length, and its block's SHA-256.
+    pub fn frame(&mut self, len: u32, sha256: &[u8; 32]) {
+        self.0.update(len.to_le_bytes());
+        self.0.update(sha256);
+    }
+
+    /// The digest.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+/// The seek table of a pack with frames of these lengths. A pack of more frames than it can name
+/// (2^32 bytes of it) has none.
+pub fn seek_table(frames: &[u32]) -> Option<Vec<u8>> {
+    let entries = frames.len() as u64;
+    let size = u32::try_from(entries * 8 + 9).ok()?;
+    let mut table = Vec::with_capacity(size as usize + 8);
+    table.extend_from_slice(&SKIPPABLE_MAGIC.to_le_bytes());
+    table.extend_from_slice(&size.to_le_bytes());
+    for len in frames {
+        table.extend_from_slice(&len.to_le_bytes());
+        table.extend_from_slice(&(BLOCK_LEN as u32).to_le_bytes());
+    }
+    table.extend_from_slice(&(entries as u32).to_le_bytes());
+    // Seek_Table_Descriptor: no checksums in the table, the frames have their own.
+    table.push(0);
+    table.extend_from_slice(&SEEKABLE_MAGIC.to_le_bytes());
+    Some(table)
+}
+
 /// Appends frames to a pack.
 pub struct PackWriter<'a> {
     /// Without a buffer: a frame is large enough for a write of its own.
     out: &'a File,
     path: PathBuf,
     level: i32,
-    hash: Sha256,
+    digest: PackDigest,
     len: u64,
     /// Length of each frame.
     frames: Vec<u32>,
@@ -62,7 +101,7 @@ impl<'a> PackWriter<'a> {
             out: file,
             path,
             level,
-            hash: Sha256::new(),
+            digest: PackDigest::default(),
             len: 0,
             frames: Vec::new(),
         }
@@ -79,33 +118,18 @@ impl<'a> PackWriter<'a> {
         let too_long = || io::Error::other("a frame of 4 GiB");
         let len = u32::try_from(frame.len()).map_err(|_| self.failed(too_long()))?;
         self.write(frame)?;
-        // Not the frame: its content is known by the block's digest, and hashing it again would
-        // be a tenth of a build's work.
-        self.hash.update(len.to_le_bytes());
-        self.hash.update(sha256);
+        self.digest.frame(len, sha256);
         self.frames.push(len);
         Ok((offset, len))
     }
 
-    /// Writes the seek table. A pack of more frames than it can name (2^32 bytes of it) has none.
+    /// Writes the seek table.
     pub fn finish(mut self) -> Result<PackSummary, PackError> {
-        let entries = self.frames.len() as u64;
-        if let Ok(size) = u32::try_from(entries * 8 + 9) {
-            let mut table = Vec::with_capacity(size as usize + 8);
-            table.extend_from_slice(&SKIPPABLE_MAGIC.to_le_bytes());
-            table.extend_from_slice(&size.to_le_bytes());
-            for len in &self.frames {
-                table.extend_from_slice(&len.to_le_bytes());
-                table.extend_from_slice(&(BLOCK_LEN as u32).to_le_bytes());
-            }
-            table.extend_from_slice(&(entries as u32).to_le_bytes());
-            // Seek_Table_Descriptor: no checksums in the table, the frames have their own.
-            table.push(0);
-            table.extend_from_slice(&SEEKABLE_MAGIC.to_le_bytes());
+        if let Some(table) = seek_table(&self.frames) {
             self.write(&table)?;
         }
         Ok(PackSummary {
-            digest: self.hash.finalize().into(),
+            digest: self.digest.finish(),
             len: self.len,
         })
     }

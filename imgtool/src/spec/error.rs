@@ -1,5 +1,6 @@
 //! Why a spec is refused.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::error::Class;
@@ -70,6 +71,15 @@ pub enum SpecError {
     InitAndApplication {
         /// The other field.
         field: &'static str,
+    },
+    /// `SOURCE_DATE_EPOCH` is no time.
+    #[error(
+        "SOURCE_DATE_EPOCH={text:?}: not a number of seconds from 0 to {}",
+        u32::MAX
+    )]
+    Epoch {
+        /// What it says.
+        text: OsString,
     },
     /// The container image's configuration has an invalid value.
     #[error("the container image's configuration: {field}")]

@@ -2,8 +2,19 @@
 
 use super::bench::{BOOT, Bench, Case};
 use super::samples::zst;
+use imgtool::pack::{ManifestBlocks, SnapshotRecord};
 use serde_json::{Value, json};
 use std::fs::File;
+
+/// What the blocks of a manifest give.
+fn snapshot(manifest: &Value) -> Value {
+    let blocks: ManifestBlocks = serde_json::from_value(manifest["blocks"].clone()).unwrap();
+    let data = blocks.data.iter().map(|(index, digest, ..)| {
+        let digest = hex::decode(digest).unwrap();
+        (*index, digest.try_into().unwrap())
+    });
+    serde_json::to_value(SnapshotRecord::of(data, &blocks.zero)).unwrap()
+}
 
 pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     let args = [
@@ -29,7 +40,15 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         bench.put(name, manifest.to_string());
     };
     damaged("digest.json", &|m| {
-        m["blocks"]["data"][0][1] = json!("0".repeat(64))
+        m["blocks"]["data"][0][1] = json!("0".repeat(64));
+        m["snapshot"] = snapshot(m);
+    });
+    damaged("snapshot.json", &|m| {
+        m["snapshot"]["changed_blocks_count"] = json!(1)
+    });
+    damaged("name.json", &|m| m["name"] = json!("../other"));
+    damaged("path.json", &|m| {
+        m["packs"][0]["digest"] = json!("../../etc/passwd")
     });
     damaged("version.json", &|m| m["version"] = json!(2));
     damaged("field.json", &|m| m["more"] = json!(1));
@@ -161,7 +180,7 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         unpack(
             "frame that says it has 4 GiB",
             "length.json",
-            &["good.pack", "block 0", "4294967295"],
+            &["length.json", "block 0", "4294967295"],
         ),
         unpack(
             "frame that is longer than it says",
@@ -171,7 +190,22 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         unpack(
             "frame behind the pack's end",
             "offset.json",
-            &["good.pack", "block 0"],
+            &["offset.json", "block 0"],
+        ),
+        unpack(
+            "manifest with another snapshot than its blocks",
+            "snapshot.json",
+            &["snapshot.json", "snapshot"],
+        ),
+        unpack(
+            "manifest whose image's name is a path",
+            "name.json",
+            &["name.json", "../other"],
+        ),
+        unpack(
+            "manifest whose pack's digest is a path",
+            "path.json",
+            &["path.json", "packs[0].digest"],
         ),
         of_pack("truncated pack", "cut.pack", good, &["cut.pack", "block"]).varies(),
         of_pack(

@@ -1,11 +1,11 @@
 //! The arguments that say what to build: shared by `build`, `plan` and `lock`.
 
-use super::{Failure, host};
-use clap::Args;
-use imgtool::spec::{
+use super::host;
+use crate::spec::{
     self, Addition, ByteSize, Cmdline, EnvVar, Firmware, GuestPath, Name, Overrides, OwnerPolicy,
-    Size, Spec, SpecFile, User,
+    Size, Spec, SpecError, SpecFile, User,
 };
+use clap::Args;
 use std::path::{Path, PathBuf};
 
 /// The spec in the working directory.
@@ -13,7 +13,7 @@ const SPEC: &str = "image.toml";
 
 /// What to build.
 #[derive(Debug, Args)]
-pub(super) struct SpecArgs {
+pub struct SpecArgs {
     /// Executable, directory, root file system archive, OCI image layout, or `docker save` archive
     ///
     /// An executable becomes /app, with the libraries it needs. A directory becomes the root file
@@ -76,7 +76,7 @@ pub(super) struct SpecArgs {
 
 impl SpecArgs {
     /// Decides, from these arguments, the spec file and the host's configuration.
-    pub(super) fn resolve(&self) -> Result<Spec, Failure> {
+    pub fn resolve(&self) -> Result<Spec, SpecError> {
         let overrides = Overrides {
             name: self.name.clone(),
             size: self.size,
@@ -97,16 +97,11 @@ impl SpecArgs {
         let path = self.spec_path();
         let file: Option<SpecFile> = path.map(spec::load).transpose()?;
         let file = file.as_ref().zip(path);
-        Ok(spec::resolve(
-            self.input(),
-            file,
-            &overrides,
-            &host::config()?,
-        )?)
+        spec::resolve(self.input(), file, &overrides, &host::config()?)
     }
 
     /// Where an unpacked kernel is kept, unless that is not wanted.
-    pub(super) fn cache_dir(&self) -> Option<PathBuf> {
+    pub fn cache_dir(&self) -> Option<PathBuf> {
         if self.no_cache {
             None
         } else {
@@ -116,12 +111,48 @@ impl SpecArgs {
 
     /// The spec file: `--spec`, INPUT if it is a .toml file, or, where neither is given, the
     /// image.toml in the working directory if there is one.
-    pub(super) fn spec_path(&self) -> Option<&Path> {
+    pub fn spec_path(&self) -> Option<&Path> {
         match (&self.spec, &self.input) {
             (Some(spec), _) => Some(spec),
             (None, Some(input)) => Some(input.as_path()).filter(|path| is_spec(path)),
             (None, None) => Some(Path::new(SPEC)).filter(|path| path.exists()),
         }
+    }
+
+    /// INPUT as it was given.
+    pub fn given_input(&self) -> Option<&Path> {
+        self.input.as_deref()
+    }
+
+    /// The name as it was given.
+    pub fn given_name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// A flag that was given and says something of a build, and of nothing else: for commands that
+    /// build only if they are told to.
+    pub fn build_flag(&self) -> Option<&'static str> {
+        let flags = [
+            ("--spec", self.spec.is_some()),
+            ("--size", self.size.is_some()),
+            ("--firmware", self.firmware.is_some()),
+            ("--kernel", self.kernel.is_some()),
+            ("--modules", self.modules.is_some()),
+            ("--stub", self.stub.is_some()),
+            ("--cmdline", self.cmdline.is_some()),
+            ("--env", !self.env.is_empty()),
+            ("--user", self.user.is_some()),
+            ("--add", !self.add.is_empty()),
+            ("--owner", self.owner.is_some()),
+            ("--init", self.init.is_some()),
+            ("--max-size", self.max_size.is_some()),
+            ("--no-cache", self.no_cache),
+            ("-- COMMAND", !self.command.is_empty()),
+        ];
+        flags
+            .iter()
+            .find(|(_, given)| *given)
+            .map(|(flag, _)| *flag)
     }
 
     fn input(&self) -> Option<&Path> {

@@ -1,15 +1,13 @@
 //! What the command line takes from the host: configuration, libraries, processors. Nothing below
 //! it looks at the environment.
 
-use super::Failure;
-use imgtool::Class;
-use imgtool::spec::{HostConfig, SpecError, load_host_config};
+use crate::spec::{HostConfig, SpecError, load_host_config};
 use std::path::{Path, PathBuf};
 
 /// The host's configuration: the first of these files that is there.
 ///
 /// A prepared checkout has one in `.imgtool/`, which serves every directory below it.
-pub(super) fn config() -> Result<HostConfig, SpecError> {
+pub fn config() -> Result<HostConfig, SpecError> {
     for path in config_paths() {
         if let Some(config) = load_host_config(&path)? {
             return Ok(config);
@@ -19,7 +17,7 @@ pub(super) fn config() -> Result<HostConfig, SpecError> {
 }
 
 /// `imgtool` in the user's cache directory, if there is a user with one.
-pub(super) fn cache_dir() -> Option<PathBuf> {
+pub fn cache_dir() -> Option<PathBuf> {
     let dir = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))?;
@@ -40,25 +38,19 @@ fn config_paths() -> Vec<PathBuf> {
 }
 
 /// `SOURCE_DATE_EPOCH`, as the Reproducible Builds project specifies it.
-pub(super) fn source_date_epoch() -> Result<Option<u32>, Failure> {
+pub fn source_date_epoch() -> Result<Option<u32>, SpecError> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else {
         return Ok(None);
     };
     match text.to_str().and_then(|t| t.parse().ok()) {
         Some(seconds) => Ok(Some(seconds)),
-        None => Err(Failure::new(
-            Class::Input,
-            format!(
-                "SOURCE_DATE_EPOCH={text:?}: not a number of seconds from 0 to {}",
-                u32::MAX
-            ),
-        )),
+        None => Err(SpecError::Epoch { text }),
     }
 }
 
 /// Where the dynamic linker of this host looks for libraries: what `/etc/ld.so.conf` names, then
 /// its own directories.
-pub(super) fn library_dirs() -> Vec<PathBuf> {
+pub fn library_dirs() -> Vec<PathBuf> {
     let mut dirs = Vec::new();
     read_ld_so_conf(Path::new("/etc/ld.so.conf"), 0, &mut dirs);
     let own = [
@@ -100,6 +92,6 @@ fn read_ld_so_conf(path: &Path, depth: u32, dirs: &mut Vec<PathBuf>) {
 }
 
 /// Worker threads unless `--jobs` says otherwise: one for each processor this process may use.
-pub(super) fn jobs() -> usize {
+pub fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
