@@ -1,0 +1,96 @@
+"""The shipped program `emulator`, as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from target import Target, wait
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = Path(os.environ.get("EMULATOR_BIN", ROOT / "target/release/emulator"))
+TOOLS = ROOT / ".imgtool"
+
+
+def run(*arguments, check=True, timeout=600, **more):
+    """A program's answer, with what it said if it failed."""
+    done = subprocess.run(
+        [str(it) for it in arguments], capture_output=True, text=True, timeout=timeout, **more
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(
+            f"{' '.join(str(it) for it in arguments)}: exit {done.returncode}\n"
+            f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        )
+    return done
+
+
+class Emulator:
+    """An emulator that runs, with its state in a directory."""
+
+    def __init__(self, data, *options):
+        self.data = Path(data)
+        self.options = options
+        self.up()
+
+    def up(self):
+        """Starts it; says what it prints."""
+        done = run(PROGRAM, "up", "--data", self.data, "--port", "0", "--json", *self.options)
+        self.said = json.loads(done.stdout)
+        self.port = int(self.said["address"].rsplit(":", 1)[1])
+        self.endpoint = f"https://127.0.0.1:{self.port}"
+        self.plain = f"http://127.0.0.1:{self.port}"
+        self.ca = self.said["ca_bundle"]
+        self.localstack = f"http://{self.said['localstack_address']}"
+        self.pid = self.said["pid"]
+        return self
+
+    def cli(self, *arguments, **more):
+        """Any other of its commands, on this one."""
+        return run(PROGRAM, *arguments, "--data", self.data, **more)
+
+    def status(self):
+        """What `emulator status` says."""
+        return json.loads(self.cli("status", "--json").stdout)["running"]
+
+    def down(self):
+        """Ends it."""
+        self.cli("down")
+
+    def kill(self):
+        """Ends the gateway as a power cut would."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait_gone(self):
+        """Until the one that was killed is gone."""
+        wait(self.status, None)
+
+    def target(self, name):
+        """Its endpoint, for a test's own accounts."""
+        return Ours(self, name)
+
+    def environment(self, account, region="us-east-1"):
+        """What `emulator up` tells a shell to export, for an account of the test's own."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.data),
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_CA_BUNDLE": self.ca,
+            "AWS_ACCESS_KEY_ID": account,
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+class Ours(Target):
+    """The emulator's endpoint."""
+
+    def __init__(self, emulator, name):
+        super().__init__(name, emulator.endpoint, emulator.ca, emulator.plain)
+        self.emulator = emulator
+
+    def advance(self, seconds):
+        self.emulator.cli("clock", "advance", f"{seconds}s")

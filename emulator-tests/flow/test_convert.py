@@ -1,0 +1,573 @@
+"""Requests and the converter: the shipped `uploader` on the emulator."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from own_vault import OwnVault, VAULT
+from sample import noise, sample
+from target import content
+
+
+@pytest.fixture
+def vault(aws):
+    return OwnVault(aws)
+
+
+@pytest.fixture
+def agent(uploader):
+    """Runs an agent until there is nothing to do; gives what became of each message."""
+
+    def run(*arguments, idle=2, **more):
+        arguments = ("agent", "--until-idle", idle, "--visibility", 3, "--pause", 1, *arguments)
+        done = uploader(*arguments, "--json", **more)
+        done.ended = [json.loads(line) for line in done.stdout.splitlines()]
+        return done
+
+    return run
+
+
+def asked(uploader, *arguments, **more):
+    """Sends a request and does not wait: its id."""
+    done = uploader("convert", *arguments, "--no-wait", parse=True, **more)
+    return done.json["regions"][0]["request"]
+
+
+def faults(emulator, account, *rules):
+    """Adds rules for one account: it has no others' requests."""
+    for rule in rules:
+        emulator.cli("fault", "add", "--account", account, *rule.split())
+
+
+def tags(of):
+    return {it["Key"]: it["Value"] for it in of["Tags"]}
+
+
+def test_an_ami_has_all_that_a_modern_one_has(vault, uploader, agent):
+    image = vault.push(sample())
+    request = asked(
+        uploader, "web", "--ami-name", "web 1.4", "--description", "a web", "--tag", "team=shop"
+    )
+    done = agent()
+    assert [it["outcome"] for it in done.ended] == ["finished"], done.stderr
+
+    (ami,) = vault.images()
+    assert ami["ImageId"] == done.ended[0]["ami"]
+    wanted = {
+        "Name": "web 1.4",
+        "Description": "a web",
+        "Architecture": "x86_64",
+        "VirtualizationType": "hvm",
+        "RootDeviceName": "/dev/xvda",
+        "EnaSupport": True,
+        "SriovNetSupport": "simple",
+        "BootMode": "uefi-preferred",
+        "ImdsSupport": "v2.0",
+        "State": "available",
+        "Public": False,
+    }
+    assert {key: ami.get(key) for key in wanted} == wanted
+    (snapshot,) = vault.snapshots()
+    (device,) = ami["BlockDeviceMappings"]
+    assert device["DeviceName"] == "/dev/xvda"
+    ebs = {
+        "SnapshotId": snapshot["SnapshotId"],
+        "VolumeType": "gp3",
+        "VolumeSize": 1,
+        "DeleteOnTermination": True,
+        "Encrypted": True,
+    }
+    assert {key: device["Ebs"][key] for key in ebs} == ebs
+    assert snapshot["KmsKeyId"] == vault.key and snapshot["State"] == "completed"
+    own = {
+        "image-vault:vault": VAULT,
+        "image-vault:image": "web",
+        "image-vault:digest": image.digest,
+        "image-vault:request": request,
+        "Name": "web 1.4",
+        "team": "shop",
+    }
+    assert tags(ami) == own and tags(snapshot) == own
+
+    # All that is data or meaningful zero, and nothing else.
+    assert content(vault.ebs, snapshot["SnapshotId"]) == image.put
+    record = vault.record(request)
+    assert (record["phase"], record["ami"]) == ("finished", ami["ImageId"])
+    assert vault.waiting() == 0 and vault.letters() == []
+
+
+@pytest.mark.parametrize(
+    "modes, wanted", [(["bios"], "legacy-bios"), (["uefi"], "uefi")], ids=["bios", "uefi"]
+)
+def test_the_boot_mode_is_the_manifests(vault, uploader, agent, modes, wanted):
+    vault.push(sample(boot_modes=modes))
+    asked(uploader, "web")
+    agent()
+    assert [it["BootMode"] for it in vault.images()] == [wanted]
+
+
+def test_convert_waits_and_prints_the_ami(vault, uploader):
+    vault.push(sample())
+    with uploader.start("agent", "--once") as running:
+        done = uploader("convert", "web", parse=True)
+        (region,) = done.json["regions"]
+        (ami,) = vault.images()
+        assert region["ami"] == ami["ImageId"]
+        # Name, digits of digest and request.
+        assert ami["Name"] == f"web-{sample().digest[:8]}-{region['request'][:8]}"
+        assert "arn:" in done.stderr, "who asks"
+        assert running.wait(30) == 0
+        running.communicate()
+    # Without an agent it says so, and what to do.
+    late = uploader("convert", "web", "--timeout", 1, check=False)
+    assert late.returncode == 1
+    assert "taken by no agent" in late.stderr and "uploader requests" in late.stderr
+
+
+def test_a_second_version_is_put_on_the_first(vault, uploader, agent):
+    first, second = vault.push(sample(version=1)), vault.push(sample(version=2))
+    for image in (first, second):
+        request = asked(uploader, f"web@{image.digest[:12]}")
+        agent()
+    record = vault.record(request)
+    assert record["start"]["parent"]["image"]["digest"] == first.digest
+    assert vault.progress(request)["total"] == 1, "one block is another"
+    expected = first.put | second.put
+    assert content(vault.ebs, record["snapshot"]) == expected
+
+
+def test_another_key_is_a_whole_snapshot_with_that_key(vault, uploader, agent):
+    image = vault.push(sample())
+    asked(uploader, "web")
+    agent()
+    other = vault.made_key("alias/other")
+    request = asked(uploader, "web", "--kms-key", "alias/other")
+    agent()
+    record = vault.record(request)
+    assert "parent" not in record["start"]
+    keys = {it["SnapshotId"]: it["KmsKeyId"] for it in vault.snapshots()}
+    assert keys[record["snapshot"]] == other
+    assert content(vault.ebs, record["snapshot"]) == image.put
+
+
+def test_without_its_parent_a_snapshot_is_whole(vault, uploader, agent):
+    first, second = vault.push(sample(version=1)), vault.push(sample(version=2))
+    asked(uploader, f"web@{first.digest}")
+    agent()
+    (ami,) = vault.images()
+    vault.ec2.deregister_image(ImageId=ami["ImageId"])
+    vault.ec2.delete_snapshot(SnapshotId=vault.snapshots()[0]["SnapshotId"])
+    request = asked(uploader, f"web@{second.digest}")
+    agent()
+    record = vault.record(request)
+    assert content(vault.ebs, record["snapshot"]) == second.put
+
+
+def test_a_snapshot_that_only_says_it_is_the_image_is_no_parent(vault, uploader, agent):
+    first, second = vault.push(sample(version=1)), vault.push(sample(version=2))
+    lie = {
+        "image-vault:vault": VAULT,
+        "image-vault:image": "web",
+        "image-vault:digest": first.digest,
+        "image-vault:request": "07070707-0707-4707-8707-070707070707",
+    }
+    vault.aws.snapshot(
+        {0: noise("evil")},
+        Encrypted=True,
+        KmsKeyArn=vault.key,
+        Tags=[{"Key": key, "Value": value} for key, value in lie.items()],
+        Description="uploader: request 07070707-0707-4707-8707-070707070707, snapshot 1",
+    )
+    request = asked(uploader, f"web@{second.digest}")
+    agent()
+    record = vault.record(request)
+    assert "parent" not in record["start"]
+    assert content(vault.ebs, record["snapshot"]) == second.put
+
+
+def test_two_agents_share_twenty_requests(vault, uploader):
+    for number in range(4):
+        vault.push(sample(name=f"app{number}", blocks=4))
+    requests = [asked(uploader, f"app{number % 4}") for number in range(20)]
+    arguments = ("agent", "--until-idle", 4, "--json")
+    agents = [uploader.start(*arguments) for _ in range(2)]
+    said = [it.communicate(timeout=240) for it in agents]
+    done = [[json.loads(line) for line in out.splitlines()] for out, _ in said]
+    assert all(it["outcome"] == "finished" for some in done for it in some), said
+    amis = [it["ami"] for some in done for it in some]
+    assert len(amis) == len(set(amis)) == 20
+    assert min(len(some) for some in done) >= 5, "the work is shared"
+    assert sorted(tags(it)["image-vault:request"] for it in vault.images()) == sorted(requests)
+    assert len(vault.snapshots()) == 20 and vault.waiting() == 0
+
+
+# What each is about to do when it is killed: every state, twice; then at any time.
+STATES = [
+    "verify",
+    "read-record",
+    "write-record",
+    "fetch-manifest",
+    "find-parent",
+    "start-snapshot",
+    "look-at-snapshot",
+    "put-blocks",
+    "complete-snapshot",
+    "register-image",
+    "find-image",
+    "list-snapshots",
+    "delete-message",
+]
+KILLS = [(state, delay) for state in STATES for delay in (0, 0.02)]
+KILLS += [(None, 0.13 * number) for number in range(1, 15)]
+TROUBLE = [
+    "--service ebs --operation PutSnapshotBlock --every 5 --reason ACCOUNT_THROTTLED",
+    "--service ebs --operation PutSnapshotBlock --every 11 --lose",
+    "--service ebs --operation StartSnapshot --every 3 --lose",
+    "--service ebs --operation CompleteSnapshot --every 3 --lose",
+    "--service ec2 --operation RegisterImage --every 3 --lose",
+    "--service ec2 --operation DescribeImages --every 4 --code RequestLimitExceeded --status 503",
+    "--service s3 --operation PutObject --every 5 --status 500 --code InternalError",
+    "--service s3 --operation PutObject --every 7 --lose",
+    "--service s3 --operation GetObject --every 6 --status 503 --code SlowDown",
+    "--service sqs --operation DeleteMessage --every 4 --status 500 --code InternalError",
+]
+
+
+def test_an_agent_killed_forty_times_makes_one_ami_for_each_request(
+    vault, uploader, agent, emulator
+):
+    image = vault.push(sample(blocks=24))
+    requests = [asked(uploader, "web") for _ in range(10)]
+    faults(emulator, vault.account, *TROUBLE)
+    arguments = ("agent", "--verbose", "--visibility", 3, "--pause", 1, "--tries", 200)
+    killed = []
+    for state, delay in KILLS:
+        running = uploader.start(*arguments, "--until-idle", 20)
+        if state is None:
+            time.sleep(delay)
+            killed.append("any")
+        else:
+            for line in running.stderr:
+                if line.strip() == f"uploader: step {state}":
+                    killed.append(state)
+                    break
+            time.sleep(delay)
+        running.kill()
+        running.communicate()
+        assert running.returncode == -signal.SIGKILL, (state, running.returncode)
+    assert len(killed) == len(KILLS) == 40
+    assert all(killed.count(state) == 2 for state in STATES)
+
+    # What is left is made by whoever is left alone. A request that met trouble is laid aside, for
+    # longer than an agent without work stays.
+    ends = time.monotonic() + 300
+    while any(vault.record(it)["phase"] != "finished" for it in requests):
+        assert time.monotonic() < ends, [vault.record(it) for it in requests]
+        done = agent("--tries", 200, idle=8, timeout=400)
+        assert {it["outcome"] for it in done.ended} <= {"finished", "released"}, done.stderr
+    emulator.cli("fault", "clear")
+    one_each(vault, requests)
+    for snapshot in vault.snapshots():
+        found = content(vault.ebs, snapshot["SnapshotId"])
+        assert {index: found[index] for index in image.put} == image.put
+
+
+def one_each(vault, requests):
+    """One AMI for each request, and nothing else."""
+    made = sorted(tags(it)["image-vault:request"] for it in vault.images())
+    assert made == sorted(requests)
+    used = [it["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"] for it in vault.images()]
+    assert sorted(used) == sorted(it["SnapshotId"] for it in vault.snapshots())
+    assert vault.waiting() == 0 and vault.letters() == []
+    for request in requests:
+        record = vault.record(request)
+        assert record["phase"] == "finished" and record["ami"]
+
+
+def test_two_agents_with_one_message_make_one_ami(vault, uploader, emulator):
+    vault.push(sample(blocks=24))
+    request = asked(uploader, "web")
+    # The message comes again while the first is at it: its heartbeats are lost.
+    faults(
+        emulator,
+        vault.account,
+        "--service sqs --operation ChangeMessageVisibility --status 400 --code AccessDenied",
+        "--service ebs --operation PutSnapshotBlock --delay-ms 1500",
+    )
+    arguments = ("agent", "--until-idle", 8, "--visibility", 3, "--pause", 1, "--workers", 4)
+    agents = [uploader.start(*arguments, "--json") for _ in range(2)]
+    said = [it.communicate(timeout=240) for it in agents]
+    worked = [out for out, _ in said if out]
+    emulator.cli("fault", "clear")
+    assert len(worked) == 2, said
+    one_each(vault, [request])
+
+
+def test_sigterm_leaves_the_request_to_the_next(vault, uploader, agent, emulator):
+    vault.push(sample(blocks=24))
+    request = asked(uploader, "web")
+    slow = "--service ebs --operation PutSnapshotBlock --delay-ms 2000"
+    faults(emulator, vault.account, slow)
+    running = uploader.start("agent", "--verbose", "--workers", 2)
+    for line in running.stderr:
+        if line.strip() == "uploader: step put-blocks":
+            break
+    began = time.monotonic()
+    running.send_signal(signal.SIGTERM)
+    _, stderr = running.communicate(timeout=30)
+    assert running.returncode == 0 and time.monotonic() - began < 5
+    assert "left to the next agent" in stderr
+    emulator.cli("fault", "clear")
+    # At once: it was given back.
+    began = time.monotonic()
+    agent("--once")
+    assert time.monotonic() - began < 20
+    one_each(vault, [request])
+
+
+# What is no request, or is not this agent's.
+
+
+def refused(vault, agent, message, *words):
+    """The message leads to a dead letter that says why, and to nothing else."""
+    vault.send(message)
+    done = agent()
+    assert vault.is_empty() and vault.waiting() == 0
+    (letter,) = vault.letters()
+    for word in words:
+        assert word in letter["reason"], letter
+        assert word in done.stderr
+    return letter
+
+
+def test_a_tampered_message(vault, agent, uploader):
+    image = vault.push(sample())
+    message = vault.message(vault.request(image))
+    message["request"] = message["request"].replace('"ami": {}', '"ami": {"name": "mine"}')
+    letter = refused(vault, agent, message, "signature")
+    # Nor is its id believed: the true request is not harmed by it.
+    assert "request" not in letter
+    assert vault.record(json.loads(message["request"])["id"]) is None
+    shown = uploader("requests", parse=True).json["regions"][0]
+    assert [it["reason"] for it in shown["dead_letters"]] == [letter["reason"]]
+    assert letter["reason"] in uploader("requests").stdout
+    assert len(vault.letters()) == 1, "they stay"
+
+
+def test_a_signature_by_another_key(vault, agent):
+    image = vault.push(sample())
+    other = vault.made_key("alias/x", KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")
+    refused(vault, agent, vault.message(vault.request(image), other), "signature")
+
+
+def test_what_is_no_request_at_all(vault, agent):
+    refused(vault, agent, "hello", "not a signed request")
+
+
+def test_a_message_that_is_too_long(vault, agent):
+    refused(vault, agent, "x" * 40_000, "40000 bytes")
+
+
+def test_a_field_that_there_is_not(vault, agent):
+    image = vault.push(sample())
+    message = vault.message(vault.request(image, bucket="theirs"))
+    refused(vault, agent, message, "bucket")
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [("account", "999999999999"), ("region", "eu-west-1"), ("vault", "other-vault")],
+)
+def test_a_request_for_elsewhere(vault, agent, field, value):
+    image = vault.push(sample())
+    fields = vault.request(image, **{field: value})
+    refused(vault, agent, vault.message(fields), field, value)
+    assert vault.record(fields["id"])["phase"] == "failed"
+
+
+def test_an_expired_request(vault, agent):
+    image = vault.push(sample())
+    fields = vault.request(
+        image, issued="2026-01-01T00:00:00Z", expires="2026-01-02T00:00:00Z"
+    )
+    refused(vault, agent, vault.message(fields), "expired")
+
+
+def test_a_request_from_the_future(vault, agent):
+    image = vault.push(sample())
+    fields = vault.request(
+        image, issued="2099-01-01T00:00:00Z", expires="2099-01-02T00:00:00Z"
+    )
+    refused(vault, agent, vault.message(fields), "clock")
+
+
+def test_a_replayed_request(vault, agent):
+    image = vault.push(sample())
+    fields = vault.request(image)
+    message = vault.message(fields)
+    vault.send(message)
+    agent()
+    before = vault.record(fields["id"])
+    vault.send(message)
+    vault.send(message)
+    done = agent()
+    assert [it["outcome"] for it in done.ended] == ["finished"] * 2
+    assert vault.record(fields["id"]) == before
+    one_each(vault, [fields["id"]])
+
+
+# What can't be converted.
+
+
+def failed(vault, uploader, agent, *words, image="web", arguments=()):
+    """The request fails and says why; nothing is made and nothing left."""
+    request = asked(uploader, image, *arguments)
+    done = agent()
+    assert [it["outcome"] for it in done.ended] == ["failed"], done.stderr
+    record = vault.record(request)
+    assert record["phase"] == "failed" and "left" not in record
+    (letter,) = vault.letters()
+    assert letter == {"request": request, "reason": record["reason"]}
+    for word in words:
+        assert word in record["reason"]
+    assert vault.waiting() == 0
+    assert record["reason"] in uploader("requests", "--failed").stdout
+    return record
+
+
+def test_a_manifest_that_was_replaced(vault, uploader, agent):
+    image = vault.push(sample(), text=sample(version=2).text())
+    record = failed(vault, uploader, agent, image.digest, "replaced")
+    assert vault.is_empty() and record["attempt"] == 1
+
+
+def test_a_broken_manifest(vault, uploader, agent):
+    image = vault.push(sample(), text=b'{"version":1')
+    failed(vault, uploader, agent, image.key, "EOF")
+    assert vault.is_empty()
+
+
+def test_a_manifest_that_is_too_long(vault, uploader, agent):
+    image = vault.push(sample(), text=b" " * ((256 << 20) + 1))
+    failed(vault, uploader, agent, image.key, str((256 << 20) + 1))
+    assert vault.is_empty()
+
+
+def test_a_manifest_that_was_removed(vault, uploader, agent):
+    image = vault.push(sample())
+    request = asked(uploader, "web")
+    vault.s3.delete_object(Bucket=vault.bucket, Key=image.key)
+    agent()
+    assert f"web@{image.digest}" in vault.record(request)["reason"]
+    assert vault.is_empty()
+
+
+def test_a_pack_that_is_missing(vault, uploader, agent):
+    image = vault.push(sample())
+    vault.s3.delete_object(Bucket=vault.bucket, Key=f"packs/{image.pack_digest}")
+    failed(vault, uploader, agent, image.pack_digest)
+    assert vault.is_empty(), "the snapshot was deleted"
+
+
+def test_a_tampered_pack(vault, uploader, agent):
+    image = vault.push(sample())
+    pack = bytearray(image.pack)
+    pack[len(pack) // 2] ^= 1
+    vault.put(f"packs/{image.pack_digest}", bytes(pack))
+    failed(vault, uploader, agent, image.pack_digest)
+    assert vault.is_empty()
+
+
+def test_a_name_that_is_taken(vault, uploader, agent):
+    vault.push(sample())
+    theirs = vault.aws.register(Name="theirs")
+    failed(vault, uploader, agent, theirs, "theirs", arguments=("--ami-name", "theirs"))
+    assert [it["ImageId"] for it in vault.images()] == [theirs]
+    assert len(vault.snapshots()) == 1, "theirs"
+
+
+def test_a_key_that_was_disabled(vault, uploader, agent):
+    vault.push(sample())
+    other = vault.made_key("alias/other")
+    request = asked(uploader, "web", "--kms-key", "alias/other")
+    vault.kms.disable_key(KeyId=other)
+    agent()
+    record = vault.record(request)
+    assert record["phase"] == "failed" and other in record["reason"]
+    assert vault.is_empty() and vault.waiting() == 0
+    # Before it is asked for, it is not even sent.
+    done = uploader("convert", "web", "--kms-key", "alias/other", check=False)
+    assert done.returncode == 2 and "disabled" in done.stderr
+
+
+def test_the_vaults_key_disabled(vault, uploader, agent):
+    vault.push(sample())
+    request = asked(uploader, "web")
+    vault.kms.disable_key(KeyId=vault.key)
+    done = agent(check=False)
+    assert done.returncode == 3
+    assert vault.key in done.stderr and "Disabled" in done.stderr
+    assert vault.is_empty()
+    vault.kms.enable_key(KeyId=vault.key)
+    agent()
+    one_each(vault, [request])
+
+
+def test_a_queue_that_is_gone(vault, uploader, agent):
+    vault.push(sample())
+    vault.sqs.delete_queue(QueueUrl=vault.queue)
+    for done in (agent(check=False), uploader("convert", "web", check=False)):
+        assert done.returncode == 3
+        assert f"{VAULT}-requests" in done.stderr and "vault init" in done.stderr
+    assert vault.is_empty()
+
+
+def test_a_bucket_that_is_gone(vault, uploader, agent):
+    image = vault.push(sample())
+    vault.send(vault.message(vault.request(image)))
+    for it in vault.s3.list_objects_v2(Bucket=vault.bucket)["Contents"]:
+        vault.s3.delete_object(Bucket=vault.bucket, Key=it["Key"])
+    vault.s3.delete_bucket(Bucket=vault.bucket)
+    done = agent("--once", check=False)
+    assert [it["outcome"] for it in done.ended] == ["released"]
+    assert "NoSuchBucket" in done.stderr
+    assert vault.is_empty()
+    assert vault.waiting() == 1, "the bucket may be made again"
+    done = uploader("convert", "web", check=False)
+    assert done.returncode == 1 and "vault init" in done.stderr
+
+
+def test_an_agent_given_no_peace_gives_up(vault, uploader, agent, emulator):
+    vault.push(sample())
+    request = asked(uploader, "web")
+    faults(
+        emulator,
+        vault.account,
+        "--service ec2 --operation RegisterImage --status 503 --code RequestLimitExceeded",
+    )
+    done = agent("--tries", 2, idle=8, timeout=300)
+    emulator.cli("fault", "clear")
+    assert [it["outcome"] for it in done.ended] == ["released", "released", "failed"]
+    record = vault.record(request)
+    assert "given up after 2 tries" in record["reason"]
+    assert "RequestLimitExceeded" in record["reason"]
+    assert vault.is_empty() and len(vault.letters()) == 1
+
+
+def test_bad_arguments_are_told_by_name(vault, uploader):
+    vault.push(sample())
+    for arguments, word in [
+        (("nothing",), "nothing"),
+        (("web", "--ami-name", "a"), "ami.name"),
+        (("web", "--tag", "aws:x=1"), "aws:x"),
+        (("web", "--tag", "x"), "KEY=VALUE"),
+        (("web", "--kms-key", "alias/none"), "alias/none"),
+        (("web", "--description", "x" * 300), "ami.description"),
+    ]:
+        done = uploader("convert", *arguments, check=False)
+        assert done.returncode == 2 and word in done.stderr, (arguments, done.stderr)
+    assert vault.waiting() == 0
+    done = uploader("convert", "web", "--dry-run")
+    assert "would request web-" in done.stdout and vault.waiting() == 0

@@ -1,0 +1,133 @@
+//! `/_emulator/`: the emulator's own questions, in JSON. [`crate::admin`] is its client.
+//!
+//! Whoever can connect may ask, and that is only this machine; but a page in a browser on this
+//! machine may not, nor one that got here under a name of its own.
+
+use super::answer::plain_json;
+use super::fault::Rule;
+use super::route::{Shared, read};
+use crate::admin::{Advance, Clock, Fresh, Status};
+use crate::aws::AwsError;
+use crate::clock::Clock as _;
+use crate::http::{Body, Response};
+use http::request::Parts;
+use http::{Method, StatusCode, header};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+const PREFIX: &str = "/_emulator/";
+/// The farthest that the clock is put forward: a hundred years.
+const MOST_AHEAD: i64 = 100 * 366 * 24 * 3600;
+
+/// Whether a request is for the emulator itself.
+pub(super) fn is_for(request: &Parts) -> bool {
+    request.uri.path().starts_with(PREFIX)
+}
+
+/// Answers it.
+pub(super) async fn answer(shared: &Shared, request: &Parts, body: Body) -> Response {
+    match perform(shared, request, body).await {
+        Ok(response) => response,
+        Err(error) => plain_json(
+            error.status,
+            &json!({ "code": error.code, "message": error.message }),
+        ),
+    }
+}
+
+async fn perform(shared: &Shared, request: &Parts, body: Body) -> Result<Response, AwsError> {
+    refuse_browsers(request)?;
+    let path = request.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    let (what, id) = match path.split_once('/') {
+        Some((what, id)) => (what, Some(id)),
+        None => (path, None),
+    };
+    let ok = StatusCode::OK.as_u16();
+    match (request.method.as_str(), what, id) {
+        ("GET", "status", None) => Ok(plain_json(ok, &status(shared))),
+        ("GET", "faults", None) => Ok(plain_json(ok, &shared.faults.list())),
+        ("POST", "faults", None) => {
+            let rule: Rule = json_of(body).await?;
+            Ok(plain_json(ok, &shared.faults.add(rule)?))
+        }
+        ("DELETE", "faults", id) => Ok(plain_json(ok, &shared.faults.remove(id)?)),
+        ("POST", "accounts", None) => Ok(plain_json(
+            ok,
+            &Fresh {
+                account: shared.state.account()?,
+            },
+        )),
+        ("GET", "clock", None) => Ok(plain_json(ok, &clock(shared))),
+        ("POST", "clock", None) => {
+            let by: Advance = json_of(body).await?;
+            advance(shared, by.advance_seconds)?;
+            Ok(plain_json(ok, &clock(shared)))
+        }
+        _ => Err(AwsError::new(
+            "NotFound",
+            format!("There is no {} {}", request.method, request.uri.path()),
+        )
+        .with_status(404)),
+    }
+}
+
+fn status(shared: &Shared) -> Status {
+    let clock = clock(shared);
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        address: shared.address,
+        localstack: shared.upstream.address(),
+        ca_bundle: shared.ca_bundle.clone(),
+        now: clock.now,
+        ahead_seconds: clock.ahead_seconds,
+        faults: shared.faults.list().len(),
+    }
+}
+
+fn clock(shared: &Shared) -> Clock {
+    Clock {
+        now: shared.clock.now(),
+        ahead_seconds: shared.state.ahead_seconds(),
+    }
+}
+
+fn advance(shared: &Shared, seconds: i64) -> Result<(), AwsError> {
+    let farthest = MOST_AHEAD - shared.state.ahead_seconds();
+    if !(0..=farthest).contains(&seconds) {
+        let message = format!("The clock can be put forward by 0 to {farthest} seconds");
+        return Err(AwsError::new("InvalidAdvance", message));
+    }
+    shared.state.advance(seconds)?;
+    shared.clock.advance(time::Duration::seconds(seconds));
+    Ok(())
+}
+
+async fn json_of<T: DeserializeOwned>(body: Body) -> Result<T, AwsError> {
+    let body = read(body).await?;
+    serde_json::from_slice(&body)
+        .map_err(|error| AwsError::new("InvalidRequest", error.to_string()))
+}
+
+/// A page that a browser shows can send requests here, but not without saying where it is from,
+/// and not with a host's name that is ours.
+fn refuse_browsers(request: &Parts) -> Result<(), AwsError> {
+    let headers = &request.headers;
+    let from_page = headers.contains_key(header::ORIGIN)
+        || headers.contains_key("sec-fetch-site")
+        || request.method == Method::OPTIONS;
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .and_then(|host| host.parse::<http::uri::Authority>().ok());
+    let ours = host.is_some_and(|host| {
+        matches!(
+            host.host(),
+            "localhost" | "127.0.0.1" | "[::1]" | "localhost.localstack.cloud"
+        )
+    });
+    if from_page || !ours {
+        let message = "Only programs on this machine may ask this, by the name of localhost";
+        return Err(AwsError::new("Forbidden", message).with_status(403));
+    }
+    Ok(())
+}

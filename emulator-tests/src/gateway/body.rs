@@ -1,0 +1,155 @@
+//! Request bodies from the network: a sender that stalls is noticed, one that is not listened to
+//! still gets its answer.
+
+use crate::http::{Body, BodyError};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+/// Bytes that are read and thrown away of a body that nobody wanted.
+const MOST_DRAINED: u64 = 4 << 20;
+
+/// Nothing came for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the client sent nothing of its body for {} s", .0.as_secs_f32())]
+pub(crate) struct Stalled(Duration);
+
+/// What a body has next.
+pub(crate) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+/// A body made of another.
+pub(crate) trait Through: Send + Sync + Unpin + 'static {
+    fn next(&mut self, context: &mut Context<'_>) -> Polled;
+    fn is_over(&self) -> bool;
+    fn size(&self) -> SizeHint;
+
+    /// As any body.
+    fn into_body(self) -> Body
+    where
+        Self: Sized,
+    {
+        Passing(self).boxed()
+    }
+}
+
+struct Passing<T>(T);
+
+impl<T: Through> hyper::body::Body for Passing<T> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
+        self.0.next(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size()
+    }
+}
+
+/// A request's body.
+pub(crate) fn of_client(body: Incoming, stall: Duration, expects_continue: bool) -> Body {
+    if body.is_end_stream() {
+        return crate::http::empty();
+    }
+    FromClient {
+        inner: Some(body),
+        stall,
+        timer: Box::pin(sleep(stall)),
+        waiting: false,
+        untouched: expects_continue,
+    }
+    .into_body()
+}
+
+struct FromClient {
+    /// `None` when it is over.
+    inner: Option<Incoming>,
+    stall: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// Whether the timer is running.
+    waiting: bool,
+    /// The client waits for a `100 Continue`, which the first poll sends.
+    untouched: bool,
+}
+
+impl Through for FromClient {
+    fn next(&mut self, context: &mut Context<'_>) -> Polled {
+        self.untouched = false;
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(inner).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.waiting = false;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.inner = None;
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                self.inner = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                if !self.waiting {
+                    self.waiting = true;
+                    self.timer.as_mut().reset(Instant::now() + self.stall);
+                }
+                match self.timer.as_mut().poll(context) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(()) => {
+                        self.inner = None;
+                        Poll::Ready(Some(Err(Box::new(Stalled(self.stall)))))
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.inner.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size(&self) -> SizeHint {
+        match &self.inner {
+            Some(inner) => inner.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Drop for FromClient {
+    /// Reads on for a while: closing on a client that still writes makes it miss its answer.
+    fn drop(&mut self) {
+        let Some(mut body) = self.inner.take() else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if self.untouched || body.is_end_stream() || body.size_hint().lower() > MOST_DRAINED {
+            return;
+        }
+        let stall = self.stall;
+        runtime.spawn(async move {
+            let mut read = 0;
+            while let Ok(Some(Ok(frame))) = timeout(stall, body.frame()).await {
+                read += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if read > MOST_DRAINED {
+                    break;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,10 @@
+//! Faults by rule: what goes wrong on AWS now and then goes wrong here when it is told to.
+
+mod body;
+mod book;
+mod rule;
+
+pub(crate) use body::{corrupt, cut, slow};
+pub use book::Counted;
+pub(crate) use book::{Book, Subject};
+pub use rule::{Fault, Refused, Rule, Side, When};

@@ -1,0 +1,282 @@
+//! The endpoint: HTTP and TLS on one port of the loopback interface, routed by the scope of the
+//! request's signature, to our own services or to LocalStack.
+
+mod access_key;
+mod admin;
+mod answer;
+mod authority;
+mod body;
+mod connection;
+pub mod fault;
+mod kms;
+pub mod operation;
+mod proxy;
+mod route;
+mod scope;
+mod state;
+mod watch;
+mod writers;
+
+use crate::checks::Checks;
+use crate::clock::{Clock, SystemClock};
+use crate::ebs;
+use crate::layers::Layers;
+use crate::services::{Ids, Services};
+use crate::upstream::Upstream;
+use crate::world::{Store, StoreError};
+use authority::Authority;
+use route::Shared;
+use state::State;
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use writers::Writers;
+
+/// How a gateway is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen: a loopback address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where LocalStack listens.
+    pub localstack: SocketAddr,
+    /// Where records, layers, the certificate authority and fault rules are kept.
+    pub data: PathBuf,
+    /// Where identifiers and noise come from.
+    pub seed: u64,
+}
+
+/// How long a gateway waits.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// For a request's head, the next request on an idle connection, and a TLS handshake.
+    pub header: Duration,
+    /// For the next piece of a body, in either direction.
+    pub stall: Duration,
+    /// For LocalStack to begin an answer.
+    pub answer: Duration,
+    /// For requests that run when the gateway stops.
+    pub drain: Duration,
+    /// How long states that pass by themselves last.
+    pub settle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(60),
+            stall: Duration::from_secs(30),
+            answer: Duration::from_secs(300),
+            drain: Duration::from_secs(5),
+            settle: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Anyone on the network could use it.
+    #[error("{0} is not a loopback address")]
+    NotLoopback(SocketAddr),
+    /// The port is taken, or not ours.
+    #[error("can't listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// Two gateways on one directory would write over each other's records.
+    #[error("another emulator uses the data directory {0}")]
+    InUse(PathBuf),
+    /// A file in the data directory.
+    #[error("{path} can't be {what}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// `read`, `written`.
+        what: &'static str,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// The records.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificate authority's key or certificates.
+    #[error("the certificate authority in the data directory can't be used")]
+    Certificate(#[from] rcgen::Error),
+    /// TLS.
+    #[error("TLS can't be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+impl GatewayError {
+    fn file(path: &Path, what: &'static str, cause: io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            what,
+            cause,
+        }
+    }
+}
+
+/// An endpoint that is bound and not yet served.
+pub struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    authority: Arc<Authority>,
+    tls: TlsAcceptor,
+    shared: Arc<Shared>,
+    /// Held as long as the gateway lives.
+    _lock: File,
+}
+
+impl Gateway {
+    /// Opens the data directory and listens.
+    ///
+    /// # Errors
+    /// The address is not on loopback or taken; the data directory is in use, or can't be read.
+    pub async fn bind(config: Config) -> Result<Self, GatewayError> {
+        Self::bind_with(config, Limits::default()).await
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    /// As [`Gateway::bind`].
+    pub async fn bind_with(config: Config, limits: Limits) -> Result<Self, GatewayError> {
+        if !config.listen.ip().is_loopback() {
+            return Err(GatewayError::NotLoopback(config.listen));
+        }
+        let data = &config.data;
+        std::fs::create_dir_all(data).map_err(|error| GatewayError::file(data, "made", error))?;
+        let lock = lock(data)?;
+        match rlimit::increase_nofile_limit(u64::MAX) {
+            Ok(files) => tracing::debug!(files, "open files at most"),
+            Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+        }
+        let state = State::open(data)?;
+        let clock = Arc::new(SystemClock::default());
+        clock.advance(time::Duration::seconds(state.ahead_seconds()));
+        let upstream = Upstream::new(config.localstack);
+        let ids = Ids::new(state.seed(config.seed));
+        let store = Store::open(data)?;
+        let layers = open_layers(data.join("layers"), &store)?;
+        let services = Services {
+            store,
+            layers,
+            clock: clock.clone(),
+            ebs: ebs::State::open(data, &ids, clock.now())
+                .map_err(|error| GatewayError::file(data, "read", error))?,
+            ids,
+            keys: Arc::new(upstream.clone()),
+            network: Arc::new(upstream.clone()),
+            settle: limits.settle.try_into().unwrap_or(time::Duration::SECOND),
+        };
+        let authority = Arc::new(Authority::open(data)?);
+        let tls = TlsAcceptor::from(Arc::new(Arc::clone(&authority).server()?));
+        let bind = |cause| GatewayError::Bind {
+            address: config.listen,
+            cause,
+        };
+        let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let shared = Arc::new(Shared {
+            services,
+            checks: Checks::new(upstream.clone(), Arc::new(upstream.clone()), clock.clone()),
+            upstream,
+            host_clock: Arc::new(SystemClock::default()),
+            clock,
+            state,
+            faults: fault::Book::open(data)?,
+            writers: Writers::default(),
+            limits,
+            address,
+            ca_bundle: authority.bundle().to_owned(),
+        });
+        Ok(Self {
+            listener,
+            address,
+            authority,
+            tls,
+            shared,
+            _lock: lock,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate of its authority, in PEM: what `AWS_CA_BUNDLE` names.
+    pub fn ca_bundle(&self) -> &Path {
+        self.authority.bundle()
+    }
+
+    /// Answers requests until `stop` is ready, and finishes those that run, for a few seconds.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send) {
+        connection::serve(self.listener, self.tls, Arc::clone(&self.shared), stop).await;
+        if let Err(error) = self.shared.faults.close() {
+            tracing::warn!(%error, "the counts of fault rules are lost");
+        }
+    }
+}
+
+/// What to tell a client whose own body is why LocalStack did not answer.
+pub(crate) fn client_failed<'a>(
+    causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>,
+) -> Option<crate::aws::AwsError> {
+    let mut broken = None;
+    for cause in causes {
+        if cause.is::<body::Stalled>() {
+            return Some(route::stalled());
+        }
+        // What hyper calls the user's fault is that of whoever feeds it the body.
+        if let Some(error) = cause.downcast_ref::<hyper::Error>()
+            && (error.is_user() || broken.is_some())
+        {
+            broken = Some(error);
+        }
+    }
+    broken.map(|error| {
+        crate::aws::AwsError::new("IncompleteBody", format!("The body broke off: {error}"))
+    })
+}
+
+/// Takes the data directory for this process; the kernel gives it back when the process ends.
+fn lock(data: &Path) -> Result<File, GatewayError> {
+    let path = data.join("gateway.lock");
+    let file = File::create(&path).map_err(|error| GatewayError::file(&path, "written", error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(GatewayError::InUse(data.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(GatewayError::file(&path, "locked", error)),
+    }
+}
+
+/// Opens the layers, without what a killed process made or meant to remove.
+fn open_layers(dir: PathBuf, store: &Store) -> Result<Layers, GatewayError> {
+    let live = store.read(|world| {
+        let snapshots = world.snapshots.values().flat_map(|it| &it.layers);
+        let volumes = world.volumes.values().flat_map(|it| &it.layers);
+        snapshots.chain(volumes).cloned().collect()
+    });
+    Layers::open(dir.clone())
+        .and_then(|layers| {
+            let removed = layers.collect_garbage(&live)?;
+            if removed > 0 {
+                tracing::info!(removed, "layers that no snapshot or volume has are gone");
+            }
+            Ok(layers)
+        })
+        .map_err(|error| GatewayError::file(&dir, "read", error))
+}

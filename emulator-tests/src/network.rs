@@ -1,0 +1,120 @@
+//! What instances need and LocalStack has: subnets, security groups, key pairs, instance types,
+//! instance profiles, and tags of its own resources.
+
+mod answers;
+mod localstack;
+
+use crate::aws::{AwsError, Caller};
+use crate::keys::BoxFuture;
+
+/// A subnet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// `subnet-…`.
+    pub id: String,
+    /// `vpc-…`.
+    pub vpc: String,
+    /// `us-east-1a`.
+    pub zone: String,
+    /// `use1-az1`.
+    pub zone_id: Option<String>,
+    /// `172.31.0.0/20`.
+    pub cidr: String,
+    /// Whether it is its zone's default subnet, which is in the default VPC.
+    pub default_for_zone: bool,
+    /// Whether instances get public addresses here if they don't say.
+    pub public_ips: bool,
+}
+
+/// A security group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityGroup {
+    /// `sg-…`.
+    pub id: String,
+    /// `default`.
+    pub name: String,
+    /// `vpc-…`.
+    pub vpc: String,
+}
+
+/// What an instance type can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceType {
+    /// `t3.micro`.
+    pub name: String,
+    /// Whether it is built on the Nitro system (or is a Nitro machine itself).
+    pub nitro: bool,
+    /// `x86_64`, `i386`, `arm64`.
+    pub architectures: Vec<String>,
+    /// `legacy-bios`, `uefi`.
+    pub boot_modes: Vec<String>,
+    /// `hvm`, `paravirtual`.
+    pub virtualizations: Vec<String>,
+    /// Whether its network needs the Elastic Network Adapter's driver.
+    pub ena_required: bool,
+}
+
+/// An instance profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// `arn:aws:iam::ACCOUNT:instance-profile/NAME`.
+    pub arn: String,
+    /// `AIPA…`.
+    pub id: String,
+    /// Whether it has a role.
+    pub has_role: bool,
+}
+
+/// One tag of one resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResourceTag {
+    /// `subnet-…`.
+    pub resource: String,
+    /// The tag's key.
+    pub key: String,
+    /// The tag's value.
+    pub value: String,
+    /// `subnet`.
+    pub kind: String,
+}
+
+/// What an answer of [`Network`] is waited for as.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, AwsError>>;
+
+/// Where a caller's networks, and what goes with them, are looked up.
+///
+/// Every method fails with [`AwsError::unavailable`] if it can't be asked.
+pub trait Network: Send + Sync {
+    /// The caller's subnets in this region.
+    fn subnets<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<Subnet>>;
+
+    /// The caller's security groups in this region.
+    fn security_groups<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>>;
+
+    /// Names of the caller's key pairs in this region.
+    fn key_pairs<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<String>>;
+
+    /// The instance type of this name, if this region has it.
+    fn instance_type<'a>(
+        &'a self,
+        caller: &'a Caller,
+        name: &'a str,
+    ) -> Answer<'a, Option<InstanceType>>;
+
+    /// The caller's instance profile of this name.
+    fn profile<'a>(&'a self, caller: &'a Caller, name: &'a str) -> Answer<'a, Option<Profile>>;
+
+    /// Tags of all of the caller's resources in this region that are not our own.
+    fn tags<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<ResourceTag>>;
+
+    /// Calls an EC2 action with these parameters, whose answer does not matter but for its error,
+    /// which is given as it came.
+    fn call<'a>(
+        &'a self,
+        caller: &'a Caller,
+        action: &'a str,
+        params: Vec<(String, String)>,
+    ) -> Answer<'a, ()>;
+}

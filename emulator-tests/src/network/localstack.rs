@@ -1,0 +1,162 @@
+//! Asks LocalStack.
+
+use super::{Answer, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet, answers};
+use crate::aws::{AwsError, Caller};
+use crate::upstream::Upstream;
+use http::StatusCode;
+
+/// Most pages of a listing that are read: LocalStack gives everything in one.
+const MOST_PAGES: usize = 1000;
+
+const EC2: (&str, &str) = ("ec2", "2016-11-15");
+const IAM: (&str, &str) = ("iam", "2010-05-08");
+
+impl Upstream {
+    /// One call by the query protocol.
+    async fn query(
+        &self,
+        caller: &Caller,
+        (service, version): (&str, &str),
+        action: &str,
+        params: &[(&str, &str)],
+    ) -> Result<(StatusCode, String), AwsError> {
+        let request = http::Request::post("/").header(
+            http::header::CONTENT_TYPE,
+            "application/x-www-form-urlencoded; charset=utf-8",
+        );
+        let (status, body) = self
+            .ask(caller, service, request, form(action, version, params))
+            .await?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// The same, where nothing but success is expected, or one of these codes, which say that
+    /// there is no such thing.
+    async fn find(
+        &self,
+        caller: &Caller,
+        service: (&str, &str),
+        action: &str,
+        params: &[(&str, &str)],
+        absent: &[&str],
+    ) -> Result<Option<String>, AwsError> {
+        let (status, body) = self.query(caller, service, action, params).await?;
+        if status.is_success() {
+            return Ok(Some(body));
+        }
+        let error = answers::error(status, &body);
+        if absent.contains(&&*error.code) {
+            return Ok(None);
+        }
+        Err(AwsError::unavailable(format!(
+            "LocalStack refuses {action}: {error}"
+        )))
+    }
+
+    /// All of a kind, as EC2 describes it.
+    async fn listing(
+        &self,
+        caller: &Caller,
+        action: &str,
+        params: &[(&str, &str)],
+    ) -> Result<String, AwsError> {
+        let found = self.find(caller, EC2, action, params, &[]).await?;
+        Ok(found.unwrap_or_default())
+    }
+}
+
+fn form(action: &str, version: &str, params: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("Action", action)
+        .append_pair("Version", version)
+        .extend_pairs(params)
+        .finish()
+}
+
+impl Network for Upstream {
+    fn subnets<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<Subnet>> {
+        Box::pin(
+            async move { answers::subnets(&self.listing(caller, "DescribeSubnets", &[]).await?) },
+        )
+    }
+
+    fn security_groups<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>> {
+        Box::pin(async move {
+            answers::security_groups(&self.listing(caller, "DescribeSecurityGroups", &[]).await?)
+        })
+    }
+
+    fn key_pairs<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<String>> {
+        Box::pin(async move {
+            answers::key_pairs(&self.listing(caller, "DescribeKeyPairs", &[]).await?)
+        })
+    }
+
+    fn instance_type<'a>(
+        &'a self,
+        caller: &'a Caller,
+        name: &'a str,
+    ) -> Answer<'a, Option<InstanceType>> {
+        Box::pin(async move {
+            let params = [("InstanceType.1", name)];
+            let absent = ["InvalidInstanceType", "InvalidParameterValue"];
+            let action = "DescribeInstanceTypes";
+            match self.find(caller, EC2, action, &params, &absent).await? {
+                Some(body) => answers::instance_type(&body, name),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn profile<'a>(&'a self, caller: &'a Caller, name: &'a str) -> Answer<'a, Option<Profile>> {
+        Box::pin(async move {
+            let params = [("InstanceProfileName", name)];
+            let absent = ["NoSuchEntity", "ValidationError"];
+            let action = "GetInstanceProfile";
+            let found = self.find(caller, IAM, action, &params, &absent).await?;
+            found.map(|body| answers::profile(&body)).transpose()
+        })
+    }
+
+    fn tags<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<ResourceTag>> {
+        Box::pin(async move {
+            let mut all = Vec::new();
+            let mut token: Option<String> = None;
+            for _ in 0..MOST_PAGES {
+                let params: Vec<(&str, &str)> = token
+                    .as_deref()
+                    .map(|token| ("NextToken", token))
+                    .into_iter()
+                    .collect();
+                let body = self.listing(caller, "DescribeTags", &params).await?;
+                let (tags, next) = answers::tags(&body)?;
+                all.extend(tags);
+                token = next;
+                if token.is_none() {
+                    break;
+                }
+            }
+            Ok(all)
+        })
+    }
+
+    fn call<'a>(
+        &'a self,
+        caller: &'a Caller,
+        action: &'a str,
+        params: Vec<(String, String)>,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let params: Vec<(&str, &str)> = params
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            let (status, body) = self.query(caller, EC2, action, &params).await?;
+            if status.is_success() {
+                Ok(())
+            } else {
+                Err(answers::error(status, &body))
+            }
+        })
+    }
+}

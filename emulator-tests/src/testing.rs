@@ -1,0 +1,296 @@
+//! What unit tests of the services start from: an empty world in a temporary directory, a clock
+//! that only moves when told, and keys that are said to exist.
+#![allow(clippy::unwrap_used)]
+
+use crate::aws::{Account, AwsError, Caller, Params, Region};
+use crate::clock::Clock;
+use crate::ebs;
+use crate::keys::{BoxFuture, Key, KeyState, Keys};
+use crate::layers::Layers;
+use crate::network::{Answer, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet};
+use crate::services::{Ids, Services};
+use crate::world::{Instance, InstanceState, Interface, MetadataOptions, Store};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+use time::{Duration, OffsetDateTime, macros::datetime};
+
+/// Stands still until it is moved.
+pub struct TestClock(Mutex<OffsetDateTime>);
+
+impl TestClock {
+    /// Moves on.
+    pub fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> OffsetDateTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Knows `KEY` (enabled), `DISABLED`, and AWS's own `alias/aws/ebs`.
+pub struct TestKeys;
+
+pub const KEY: &str = "11111111-2222-3333-4444-555555555555";
+pub const DISABLED: &str = "99999999-2222-3333-4444-555555555555";
+
+impl Keys for TestKeys {
+    fn find<'a>(
+        &'a self,
+        caller: &'a Caller,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Key>, AwsError>> {
+        Box::pin(async move {
+            let name = id.rsplit_once(":key/").map_or(id, |(_, name)| name);
+            let state = match name {
+                KEY | "alias/aws/ebs" | "ebs" => KeyState::Enabled,
+                DISABLED => KeyState::Disabled,
+                _ => return Ok(None),
+            };
+            let name = if name == "alias/aws/ebs" { "ebs" } else { name };
+            Ok(Some(Key {
+                arn: format!(
+                    "arn:aws:kms:{}:{}:key/{name}",
+                    caller.region, caller.account
+                ),
+                state,
+                encrypts: true,
+            }))
+        })
+    }
+}
+
+/// An action and its parameters.
+pub type PassedOn = (String, Vec<(String, String)>);
+
+/// A default VPC with two subnets, another VPC with one of 16 addresses; accounts that end in 9 have
+/// no default VPC. Key pair `key`; types t2.micro, t3.micro, m1.small, t4g.micro; profiles `role`
+/// and, without one, `bare`. Remembers what was passed on.
+#[derive(Default)]
+pub struct TestNetwork {
+    pub calls: Mutex<Vec<PassedOn>>,
+    pub foreign_tags: Mutex<Vec<ResourceTag>>,
+}
+
+fn subnet(id: &str, vpc: &str, zone: &str, cidr: &str) -> Subnet {
+    let default = vpc == "vpc-default";
+    Subnet {
+        id: id.to_owned(),
+        vpc: vpc.to_owned(),
+        zone: format!("us-east-1{zone}"),
+        zone_id: None,
+        cidr: cidr.to_owned(),
+        default_for_zone: default,
+        public_ips: default,
+    }
+}
+
+fn strings(words: &str) -> Vec<String> {
+    words.split_whitespace().map(String::from).collect()
+}
+
+impl Network for TestNetwork {
+    fn subnets<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<Subnet>> {
+        Box::pin(async move {
+            let mut all = vec![subnet("subnet-small", "vpc-other", "a", "10.0.0.0/28")];
+            if !caller.account.as_str().ends_with('9') {
+                all.push(subnet("subnet-a", "vpc-default", "a", "172.31.0.0/20"));
+                all.push(subnet("subnet-b", "vpc-default", "b", "172.31.16.0/20"));
+            }
+            Ok(all)
+        })
+    }
+
+    fn security_groups<'a>(&'a self, _caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>> {
+        Box::pin(async move {
+            let group = |id: &str, name: &str, vpc: &str| SecurityGroup {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                vpc: vpc.to_owned(),
+            };
+            Ok(vec![
+                group("sg-00000001", "default", "vpc-default"),
+                group("sg-00000002", "web", "vpc-default"),
+                group("sg-00000003", "default", "vpc-other"),
+            ])
+        })
+    }
+
+    fn key_pairs<'a>(&'a self, _caller: &'a Caller) -> Answer<'a, Vec<String>> {
+        Box::pin(async move { Ok(strings("key")) })
+    }
+
+    fn instance_type<'a>(
+        &'a self,
+        _caller: &'a Caller,
+        name: &'a str,
+    ) -> Answer<'a, Option<InstanceType>> {
+        Box::pin(async move {
+            let (nitro, architectures, modes, kinds) = match name {
+                "t2.micro" => (false, "i386 x86_64", "legacy-bios", "hvm"),
+                "m1.small" => (false, "i386 x86_64", "legacy-bios", "hvm paravirtual"),
+                "t3.micro" => (true, "x86_64", "legacy-bios uefi", "hvm"),
+                "t4g.micro" => (true, "arm64", "uefi", "hvm"),
+                _ => return Ok(None),
+            };
+            Ok(Some(InstanceType {
+                name: name.to_owned(),
+                nitro,
+                architectures: strings(architectures),
+                boot_modes: strings(modes),
+                virtualizations: strings(kinds),
+                ena_required: nitro,
+            }))
+        })
+    }
+
+    fn profile<'a>(&'a self, caller: &'a Caller, name: &'a str) -> Answer<'a, Option<Profile>> {
+        Box::pin(async move {
+            Ok(["role", "bare"].contains(&name).then(|| Profile {
+                name: name.to_owned(),
+                arn: format!("arn:aws:iam::{}:instance-profile/{name}", caller.account),
+                id: "AIPA1".to_owned(),
+                has_role: name == "role",
+            }))
+        })
+    }
+
+    fn tags<'a>(&'a self, _caller: &'a Caller) -> Answer<'a, Vec<ResourceTag>> {
+        Box::pin(async move { Ok(self.foreign_tags.lock().unwrap().clone()) })
+    }
+
+    fn call<'a>(
+        &'a self,
+        _caller: &'a Caller,
+        action: &'a str,
+        params: Vec<(String, String)>,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            if params.iter().any(|(_, value)| value == "vpc-missing") {
+                return Err(AwsError::new("InvalidVpcID.NotFound", "vpc-missing"));
+            }
+            let mut calls = self.calls.lock().unwrap();
+            calls.push((action.to_owned(), params));
+            Ok(())
+        })
+    }
+}
+
+/// Services on an empty world.
+pub struct World {
+    pub services: Services,
+    pub clock: Arc<TestClock>,
+    pub network: Arc<TestNetwork>,
+    pub dir: TempDir,
+}
+
+pub fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(TestClock(Mutex::new(datetime!(2026-01-01 00:00 UTC))));
+    let ids = Ids::new(1);
+    let network = Arc::new(TestNetwork::default());
+    World {
+        services: Services {
+            store: Store::open(dir.path()).unwrap(),
+            layers: Layers::open(dir.path().join("layers")).unwrap(),
+            ebs: ebs::State::open(dir.path(), &ids, clock.now()).unwrap(),
+            clock: clock.clone(),
+            ids,
+            keys: Arc::new(TestKeys),
+            network: network.clone(),
+            settle: Duration::seconds(1),
+        },
+        clock,
+        network,
+        dir,
+    }
+}
+
+/// A caller of account `111111111111` in `us-east-1`.
+pub fn caller() -> Caller {
+    caller_of("111111111111", "us-east-1")
+}
+
+pub fn caller_of(account: &str, region: &str) -> Caller {
+    Caller {
+        account: Account::parse(account).unwrap(),
+        region: Region::parse(region).unwrap(),
+        access_key: account.to_owned(),
+        secure: true,
+    }
+}
+
+impl World {
+    /// Calls an EC2 action with a form, and gives the XML inside the response element.
+    pub async fn ec2(&self, caller: &Caller, form: &str) -> Result<String, AwsError> {
+        let params = Params::parse(form.as_bytes())?;
+        crate::ec2::handle(&self.services, caller, &params)
+            .await
+            .unwrap_or_else(|| panic!("{form} is not our own action"))
+            .map(|xml| xml.as_str().to_owned())
+    }
+}
+
+/// An instance that runs, in the caller's region, without volumes.
+pub fn instance(caller: &Caller, id: &str, now: OffsetDateTime) -> Instance {
+    let some = str::to_owned;
+    Instance {
+        id: some(id),
+        owner: caller.account.clone(),
+        region: caller.region.clone(),
+        image: some("ami-01111111111111111"),
+        launched: now,
+        state: InstanceState::Running { at: now },
+        reservation: some("r-01111111111111111"),
+        launch_index: 0,
+        client_token: None,
+        instance_type: some("t3.micro"),
+        nitro: true,
+        architecture: some("x86_64"),
+        virtualization: some("hvm"),
+        boot_mode: None,
+        current_boot_mode: some("legacy-bios"),
+        ena: true,
+        sriov: None,
+        tpm: None,
+        kernel: None,
+        ramdisk: None,
+        root_device: some("/dev/xvda"),
+        key_name: None,
+        user_data: None,
+        profile: None,
+        metadata: MetadataOptions {
+            http_tokens: some("optional"),
+            hop_limit: 1,
+            http_endpoint: some("enabled"),
+            ipv6: some("disabled"),
+            tags: some("disabled"),
+        },
+        shutdown_behavior: some("stop"),
+        termination_protection: false,
+        stop_protection: false,
+        monitoring: false,
+        ebs_optimized: false,
+        cpu_credits: None,
+        interface: Interface {
+            id: some("eni-01111111111111111"),
+            attachment: some("eni-attach-01111111111111111"),
+            mac: some("0a:00:00:00:00:01"),
+            subnet: some("subnet-01111111111111111"),
+            vpc: some("vpc-01111111111111111"),
+            zone: format!("{}a", caller.region),
+            zone_id: None,
+            private_ip: std::net::Ipv4Addr::new(172, 31, 0, 4),
+            public: false,
+            public_ip: None,
+            groups: Vec::new(),
+            description: String::new(),
+            delete_on_termination: true,
+            source_dest_check: true,
+            tags: Default::default(),
+        },
+        tags: Default::default(),
+    }
+}

@@ -1,0 +1,136 @@
+//! LocalStack, as its clients see it.
+
+use crate::aws::{AwsError, Caller};
+use crate::http::{Body, Request, Response, full, read_at_most};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Most bytes of an answer to a question of our own.
+const MOST_ANSWER: usize = 64 << 20;
+
+/// A client of LocalStack with a pool of connections.
+#[derive(Clone)]
+pub struct Upstream {
+    client: Client<HttpConnector, Body>,
+    address: SocketAddr,
+}
+
+impl Upstream {
+    /// Of the LocalStack at this address.
+    pub fn new(address: SocketAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self {
+            client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                // LocalStack's server closes idle connections after 5 s: be first, or a request
+                // meets the closing.
+                .pool_idle_timeout(Duration::from_secs(2))
+                .build(connector),
+            address,
+        }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends a request on; only the address in its URI is changed.
+    ///
+    /// # Errors
+    /// [`AwsError::unavailable`] if LocalStack does not answer.
+    pub async fn send(&self, mut request: Request) -> Result<Response, AwsError> {
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        *request.uri_mut() = format!("http://{}{path}", self.address)
+            .parse()
+            .map_err(|error| AwsError::new("InvalidURI", format!("{path}: {error}")))?;
+        *request.version_mut() = http::Version::HTTP_11;
+        let answer = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        Ok(answer.map(|body| body.map_err(Into::into).boxed()))
+    }
+
+    /// Whose fault it is that there is no answer.
+    fn failed(&self, error: &(dyn Error + 'static)) -> AwsError {
+        let causes = std::iter::successors(Some(error), |&cause| cause.source());
+        let told: Vec<String> = causes.clone().map(ToString::to_string).collect();
+        match crate::gateway::client_failed(causes) {
+            Some(error) => error,
+            None => AwsError::unavailable(format!(
+                "LocalStack at {} does not answer: {}",
+                self.address,
+                told.join(": ")
+            )),
+        }
+    }
+
+    /// Asks something in a caller's name: the request gets a signature's scope (LocalStack looks
+    /// at nothing else of it), and the answer is read whole.
+    ///
+    /// # Errors
+    /// [`AwsError::unavailable`] if LocalStack does not answer.
+    pub async fn ask(
+        &self,
+        caller: &Caller,
+        service: &str,
+        request: http::request::Builder,
+        body: impl Into<Bytes>,
+    ) -> Result<(StatusCode, Bytes), AwsError> {
+        let request = request
+            .header(http::header::HOST, self.address.to_string())
+            .header(
+                http::header::AUTHORIZATION,
+                format!(
+                    "AWS4-HMAC-SHA256 Credential={}/20260101/{}/{service}/aws4_request, \
+                     SignedHeaders=host, Signature=0",
+                    caller.account, caller.region
+                ),
+            )
+            .body(full(body))
+            .map_err(|error| AwsError::unavailable(format!("a request of ours: {error}")))?;
+        let (parts, body) = self.send(request).await?.into_parts();
+        let body = read_at_most(body, MOST_ANSWER)
+            .await
+            .map_err(|error| AwsError::unavailable(format!("LocalStack's answer: {error}")))?;
+        Ok((parts.status, body))
+    }
+
+    /// Asks something in a caller's name, of which the answer's headers are of use.
+    ///
+    /// # Errors
+    /// [`AwsError::unavailable`] if LocalStack does not answer.
+    pub async fn head(
+        &self,
+        caller: &Caller,
+        service: &str,
+        request: http::request::Builder,
+    ) -> Result<http::HeaderMap, AwsError> {
+        let request = request
+            .header(http::header::HOST, self.address.to_string())
+            .header(
+                http::header::AUTHORIZATION,
+                format!(
+                    "AWS4-HMAC-SHA256 Credential={}/20260101/{}/{service}/aws4_request, \
+                     SignedHeaders=host, Signature=0",
+                    caller.account, caller.region
+                ),
+            )
+            .body(full(Bytes::new()))
+            .map_err(|error| AwsError::unavailable(format!("a request of ours: {error}")))?;
+        Ok(self.send(request).await?.into_parts().0.headers)
+    }
+}

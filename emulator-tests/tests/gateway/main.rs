@@ -1,0 +1,8 @@
+//! The gateway as its clients see it, with a small HTTP server in LocalStack's place.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod abuse;
+mod faults;
+mod host;
+mod proxy;
+mod routing;

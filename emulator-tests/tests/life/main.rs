@@ -1,0 +1,7 @@
+//! How the emulator starts and ends, and what outlives it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod command;
+mod container;
+mod host;
+mod process;
