@@ -1,0 +1,26 @@
+//! The converter: takes requests from the queue, and makes AMIs of them.
+//!
+//! What to do is decided by [`machine`], which touches nothing; [`executor`] carries it out.
+
+pub mod action;
+mod convert;
+pub mod dead;
+pub mod executor;
+mod fault;
+mod images;
+pub mod journal;
+pub mod machine;
+pub mod queue;
+pub mod record;
+mod run;
+mod snapshots;
+mod sweep;
+pub mod tags;
+
+pub use run::{AgentError, Told, Until, run, vault_key};
+
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// The time, as the command line passes it in.
+pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;

@@ -1,0 +1,274 @@
+//! What AWS answered instead, in one type for all services.
+
+use crate::Class;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::error::Error;
+
+/// A call that failed.
+#[derive(Debug)]
+pub struct AwsError {
+    /// What was called, as `s3 PutObject`.
+    pub operation: &'static str,
+    /// What to do about it.
+    pub kind: Kind,
+    /// The service's error code; empty where no service answered.
+    pub code: String,
+    /// What the service, or the way to it, said.
+    pub message: String,
+}
+
+/// What can be done about a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Too many calls: later, and fewer at a time.
+    Throttled,
+    /// The service or the way to it failed: again. The call may have been carried out.
+    Unavailable,
+    /// Credentials are missing, expired or wrong.
+    Credentials,
+    /// The caller may not do this.
+    Denied,
+    /// What it is about is not there.
+    NotFound,
+    /// It is there already, or was changed meanwhile.
+    Conflict,
+    /// The service refuses the call, and will refuse it again.
+    Refused,
+}
+
+/// Codes of throttles, of all services.
+const THROTTLES: &[&str] = &[
+    "BandwidthLimitExceeded",
+    "KMSThrottlingException",
+    "LimitExceededException",
+    "OverLimit",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestThrottlingException",
+    "SlowDown",
+    "SnapshotCreationPerVolumeRateExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "TransactionInProgressException",
+];
+/// Codes that say that the credentials are no good.
+const CREDENTIALS: &[&str] = &[
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "InvalidToken",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+const DENIED: &[&str] = &[
+    "AccessDenied",
+    "AccessDeniedException",
+    "AllAccessDisabled",
+    "Forbidden",
+    "UnauthorizedOperation",
+];
+
+impl AwsError {
+    /// Of a call to `operation`.
+    pub fn new<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let (code, status) = match &error {
+            SdkError::ServiceError(it) => (
+                it.err().code().unwrap_or_default().to_owned(),
+                it.raw().status().as_u16(),
+            ),
+            SdkError::ResponseError(it) => (String::new(), it.raw().status().as_u16()),
+            _ => (String::new(), 0),
+        };
+        let message = match &error {
+            SdkError::ServiceError(it) => it.err().message().map(str::to_owned),
+            _ => None,
+        };
+        let message = message.unwrap_or_else(|| chain(&error));
+        let kind = match &error {
+            SdkError::ServiceError(_) => kind_of(&code, status),
+            // The chain of credential providers ran dry, or one of them failed.
+            _ if is_about_credentials(&error) => Kind::Credentials,
+            SdkError::ConstructionFailure(_) => Kind::Refused,
+            _ => Kind::Unavailable,
+        };
+        AwsError {
+            operation,
+            kind,
+            code,
+            message,
+        }
+    }
+
+    /// Whether it may help to call again.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, Kind::Throttled | Kind::Unavailable)
+    }
+
+    /// Whose fault it is.
+    pub fn class(&self) -> Class {
+        match self.kind {
+            Kind::Credentials | Kind::Denied | Kind::Unavailable => Class::Surroundings,
+            Kind::Throttled | Kind::NotFound | Kind::Conflict | Kind::Refused => Class::Failed,
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self.kind {
+            Kind::Credentials => Some(match self.code.as_str() {
+                "ExpiredToken" | "ExpiredTokenException" => {
+                    "the credentials have expired: sign in again (aws sso login, or new keys)"
+                        .to_owned()
+                }
+                "RequestTimeTooSkewed" | "RequestExpired" | "InvalidSignatureException" => {
+                    "is this machine's clock right? AWS allows 5 to 15 minutes".to_owned()
+                }
+                _ => "set AWS_PROFILE or --profile, sign in with aws sso login, or export \
+                      AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    .to_owned(),
+            }),
+            Kind::Denied => Some(format!(
+                "the caller lacks the permission {}",
+                permission(self.operation)
+            )),
+            Kind::Unavailable => {
+                Some("is there a network, and is the endpoint right (AWS_ENDPOINT_URL)?".to_owned())
+            }
+            Kind::Throttled | Kind::NotFound | Kind::Conflict | Kind::Refused => None,
+        }
+    }
+}
+
+/// An operation as policies write it: `s3 PutObject` is `s3:PutObject`.
+fn permission(operation: &str) -> String {
+    operation.replacen(' ', ":", 1)
+}
+
+impl std::fmt::Display for AwsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: ", self.operation)?;
+        if !self.code.is_empty() {
+            write!(f, "{}: ", self.code)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for AwsError {}
+
+fn kind_of(code: &str, status: u16) -> Kind {
+    let is_one_of = |codes: &[&str]| codes.contains(&code);
+    // The EBS direct API says why in `Reason`, with one code for all of it.
+    if is_one_of(THROTTLES) || status == 429 {
+        Kind::Throttled
+    } else if is_one_of(CREDENTIALS) {
+        Kind::Credentials
+    } else if is_one_of(DENIED) || (status == 403 && code.is_empty()) {
+        // An answer to HEAD has no body, and so no code.
+        Kind::Denied
+    } else if code.contains("NotFound")
+        || code.contains("NonExistent")
+        || code.starts_with("NoSuch")
+        || status == 404
+    {
+        Kind::NotFound
+    } else if code.contains("AlreadyExists")
+        || code.contains("Duplicate")
+        || matches!(
+            code,
+            "PreconditionFailed" | "ConditionalRequestConflict" | "BucketAlreadyOwnedByYou"
+        )
+        || matches!(status, 409 | 412)
+    {
+        Kind::Conflict
+    } else if status >= 500 || matches!(code, "RequestTimeout" | "RequestTimeoutException") {
+        Kind::Unavailable
+    } else {
+        Kind::Refused
+    }
+}
+
+/// All that an error says, its causes included, each once.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn is_about_credentials(error: &dyn Error) -> bool {
+    let text = chain(error);
+    text.contains("credential") || text.contains("identity")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_statuses_say_what_to_do() {
+        for (code, status, kind) in [
+            ("SlowDown", 503, Kind::Throttled),
+            ("", 403, Kind::Denied),
+            ("RequestThrottledException", 400, Kind::Throttled),
+            ("RequestLimitExceeded", 503, Kind::Throttled),
+            ("ExpiredToken", 400, Kind::Credentials),
+            ("AuthFailure", 401, Kind::Credentials),
+            ("UnauthorizedOperation", 403, Kind::Denied),
+            ("NoSuchKey", 404, Kind::NotFound),
+            ("InvalidSnapshot.NotFound", 400, Kind::NotFound),
+            ("QueueDoesNotExist", 404, Kind::NotFound),
+            ("PreconditionFailed", 412, Kind::Conflict),
+            ("InvalidAMIName.Duplicate", 400, Kind::Conflict),
+            ("InternalError", 500, Kind::Unavailable),
+            ("", 502, Kind::Unavailable),
+            ("ValidationException", 400, Kind::Refused),
+        ] {
+            assert_eq!(kind_of(code, status), kind, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn a_denied_call_names_the_permission() {
+        let error = AwsError {
+            operation: "ec2 RegisterImage",
+            kind: Kind::Denied,
+            code: "UnauthorizedOperation".into(),
+            message: "no".into(),
+        };
+        assert_eq!(
+            error.hint().as_deref(),
+            Some("the caller lacks the permission ec2:RegisterImage")
+        );
+        assert_eq!(
+            error.to_string(),
+            "ec2 RegisterImage: UnauthorizedOperation: no"
+        );
+    }
+}

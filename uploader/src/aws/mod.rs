@@ -1,0 +1,9 @@
+//! One set of AWS habits: clients as the SDK's default chain finds them, and what an error means.
+
+mod error;
+mod http;
+mod session;
+
+pub use error::{AwsError, Kind};
+pub use http::HttpError;
+pub use session::{ConnectError, Options, Session};

@@ -1,0 +1,157 @@
+//! Who calls, where, and the clients to do it with.
+
+use super::http;
+use super::{AwsError, HttpError, Kind};
+use crate::Class;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a caller says of AWS; what is `None` is found by the SDK's default chain (environment,
+/// profile, SSO, instance role).
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// A profile of `~/.aws/config`.
+    pub profile: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// Where all services answer, instead of AWS.
+    pub endpoint_url: Option<String>,
+    /// PEM certificates to trust, instead of the system's (`AWS_CA_BUNDLE`).
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// No session.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody said which region.
+    #[error("no region is set")]
+    NoRegion,
+    /// No HTTP client.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// AWS does not know the caller.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+impl ConnectError {
+    /// Whose fault it is.
+    pub fn class(&self) -> Class {
+        match self {
+            ConnectError::NoRegion | ConnectError::Http(_) => Class::Surroundings,
+            ConnectError::Aws(error) => error.class(),
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ConnectError::NoRegion => Some("give --region, or set AWS_REGION".to_owned()),
+            ConnectError::Http(_) => Some("AWS_CA_BUNDLE names the file".to_owned()),
+            ConnectError::Aws(error) => error.hint(),
+        }
+    }
+}
+
+/// Clients for one account and region; clones share connections.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The account's number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// `aws`, or another partition, from the caller's ARN.
+    pub partition: String,
+    /// Who calls.
+    pub caller_arn: String,
+    /// S3.
+    pub s3: aws_sdk_s3::Client,
+    /// EC2.
+    pub ec2: aws_sdk_ec2::Client,
+    /// The EBS direct API. It does not retry: whoever puts blocks has a budget of its own.
+    pub ebs: aws_sdk_ebs::Client,
+    /// KMS.
+    pub kms: aws_sdk_kms::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// IAM.
+    pub iam: aws_sdk_iam::Client,
+}
+
+impl Session {
+    /// Finds credentials and region, and asks AWS who that is.
+    ///
+    /// # Errors
+    /// There are none, or AWS does not take them.
+    pub async fn connect(options: &Options) -> Result<Session, ConnectError> {
+        let config = load(options).await?;
+        let region = config
+            .region()
+            .map(ToString::to_string)
+            .filter(|region| !region.is_empty())
+            .ok_or(ConnectError::NoRegion)?;
+        let identity = aws_sdk_sts::Client::new(&config)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| AwsError::new("sts GetCallerIdentity", error))?;
+        let (Some(account), Some(caller_arn)) = (identity.account, identity.arn) else {
+            return Err(AwsError {
+                operation: "sts GetCallerIdentity",
+                kind: Kind::Refused,
+                code: String::new(),
+                message: "the answer names no account".to_owned(),
+            }
+            .into());
+        };
+        let partition = caller_arn
+            .split(':')
+            .nth(1)
+            .filter(|it| !it.is_empty())
+            .unwrap_or("aws")
+            .to_owned();
+        // A bucket as part of the host's name needs a name server that plays along: AWS's does.
+        let s3 = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(config.endpoint_url().is_some())
+            .build();
+        let ebs = aws_sdk_ebs::config::Builder::from(&config)
+            .retry_config(RetryConfig::disabled())
+            .build();
+        Ok(Session {
+            account,
+            region,
+            partition,
+            caller_arn,
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            ec2: aws_sdk_ec2::Client::new(&config),
+            ebs: aws_sdk_ebs::Client::from_conf(ebs),
+            kms: aws_sdk_kms::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            iam: aws_sdk_iam::Client::new(&config),
+        })
+    }
+}
+
+async fn load(options: &Options) -> Result<SdkConfig, ConnectError> {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http::client(options.ca_bundle.as_deref())?)
+        .retry_config(RetryConfig::standard().with_max_attempts(6))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(10))
+                .build(),
+        );
+    if let Some(profile) = &options.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &options.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &options.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    Ok(loader.load().await)
+}

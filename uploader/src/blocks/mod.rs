@@ -1,0 +1,257 @@
+//! The block pipeline: from packs in the vault to the blocks of a snapshot.
+//!
+//! `plan → spans → frames → blocks → puts`. Ranges of packs are read ahead, frames are decoded and
+//! checked on blocking threads, blocks are put by many calls at a time. What is in memory at any
+//! moment is bounded by [`Limits::memory`], whatever the size of the image.
+
+pub(crate) mod call;
+mod decode;
+mod error;
+mod pace;
+mod plan;
+mod put;
+mod read;
+pub(crate) mod retry;
+mod source;
+mod spans;
+
+pub use error::PutError;
+pub use plan::{BlockPlan, Frame, MAX_FRAME, PlanError, PlannedPut, plan};
+
+use crate::aws::Session;
+use crate::vault::Names;
+use bytes::Bytes;
+use decode::Decoders;
+use imgtool::pack::Manifest;
+use imgtool::pass::BLOCK_LEN;
+use put::Putter;
+use read::Packs;
+use retry::Patience;
+use source::Source;
+use spans::{Span, Spans};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// Longest span of a pack that is read at once.
+const SPAN: u64 = 4 << 20;
+/// Most spans that are in memory.
+const SPANS: u64 = 4;
+/// Most blocks of a span: what compresses well is a few bytes a block, and the list of its blocks
+/// has a length, too.
+const SPAN_BLOCKS: usize = 1024;
+
+/// What may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Puts at a time.
+    pub workers: usize,
+    /// Bytes of frames and blocks in memory. Less than one span and one block (1 MiB) is taken for
+    /// that.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    /// 64 puts at a time reach what AWS takes (some 1,000 puts/s for a snapshot) with up to 64 ms
+    /// for each.
+    fn default() -> Limits {
+        Limits {
+            workers: 64,
+            memory: 64 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// Bytes of a span, and how many spans: a quarter of the memory.
+    fn spans(&self) -> (u64, usize) {
+        let all = self.memory / 4;
+        let longest = (all / SPANS).clamp(MAX_FRAME.into(), SPAN);
+        let most = (all / longest).clamp(1, SPANS);
+        (longest, usize::try_from(most).unwrap_or(1))
+    }
+
+    /// How many blocks.
+    fn blocks(&self) -> usize {
+        let most = (self.memory - self.memory / 4) / BLOCK_LEN as u64;
+        usize::try_from(most)
+            .unwrap_or(usize::MAX)
+            .min(self.workers)
+            .max(1)
+    }
+}
+
+/// Puts all of `plan`'s blocks into `snapshot`, which has to be pending. `progress` is told how many
+/// blocks are there so far. Putting a block that is there already does no harm, so it can be called
+/// again after anything.
+///
+/// # Errors
+/// A pack is missing or is not what the manifest says; the snapshot takes no blocks; AWS refuses, or
+/// fails for too long; `cancel`. Some of the blocks are there then.
+#[allow(clippy::too_many_arguments)]
+pub async fn put_blocks(
+    session: &Session,
+    names: &Names,
+    manifest: &Manifest,
+    plan: &BlockPlan,
+    snapshot: &str,
+    limits: &Limits,
+    progress: &(dyn Fn(u64) + Send + Sync),
+    cancel: &CancellationToken,
+) -> Result<(), PutError> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(PutError::Cancelled),
+        put = Pipeline::new(session, names, manifest, snapshot, limits).run(plan, limits, progress) => put,
+    }
+}
+
+/// What the tasks share.
+struct Pipeline {
+    packs: Arc<Packs>,
+    decoders: Decoders,
+    /// One permit for each thread that may decode at the same time.
+    decoding: Semaphore,
+    putter: Putter,
+}
+
+/// A block to put.
+struct Job {
+    put: PlannedPut,
+    /// Where its content is, and the bytes there; without, it is zeros.
+    frame: Option<(Frame, Bytes)>,
+}
+
+impl Job {
+    /// Those of a span that was read.
+    fn of((span, bytes): (Span, Bytes)) -> impl Iterator<Item = Job> {
+        let Span { offset, blocks, .. } = span;
+        blocks.into_iter().map(move |(put, frame)| {
+            // A span has all of its blocks' frames.
+            let place = |at: u64| usize::try_from(at - offset).unwrap_or(bytes.len());
+            let frame = (frame, bytes.slice(place(frame.offset)..place(frame.end())));
+            Job {
+                put,
+                frame: Some(frame),
+            }
+        })
+    }
+}
+
+impl Pipeline {
+    fn new(
+        session: &Session,
+        names: &Names,
+        manifest: &Manifest,
+        snapshot: &str,
+        limits: &Limits,
+    ) -> Arc<Pipeline> {
+        let patience = Patience::default();
+        let digests = manifest.packs.iter().map(|it| it.digest.clone()).collect();
+        let threads = tokio::runtime::Handle::current().metrics().num_workers();
+        Arc::new(Pipeline {
+            packs: Arc::new(Packs::new(session.s3.clone(), names, digests, patience)),
+            decoders: Decoders::default(),
+            decoding: Semaphore::new(threads.max(1)),
+            putter: Putter::new(session.ebs.clone(), snapshot, limits.blocks(), patience),
+        })
+    }
+
+    async fn run(
+        self: Arc<Pipeline>,
+        plan: &BlockPlan,
+        limits: &Limits,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), PutError> {
+        let (longest, most) = limits.spans();
+        let spans = Spans::new(plan, longest, SPAN_BLOCKS);
+        let mut source = Source::new(spans, Arc::clone(&self.packs), most);
+        let slots = Arc::new(Semaphore::new(limits.blocks()));
+        let mut zeros = plan.puts.iter().filter(|put| put.frame.is_none());
+        let mut jobs: VecDeque<Job> = VecDeque::new();
+        let mut all_read = false;
+        let mut tasks: JoinSet<Result<(), PutError>> = JoinSet::new();
+        let mut done = 0;
+        loop {
+            if jobs.is_empty() && all_read {
+                jobs.extend(zeros.next().map(|put| Job {
+                    put: *put,
+                    frame: None,
+                }));
+            }
+            if jobs.is_empty() && all_read && tasks.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                Some(ended) = tasks.join_next() => {
+                    joined(ended)??;
+                    done += 1;
+                    progress(done);
+                }
+                Ok(slot) = slots.clone().acquire_owned(), if !jobs.is_empty() => {
+                    if let Some(job) = jobs.pop_front() {
+                        tasks.spawn(Arc::clone(&self).work(job, slot));
+                    }
+                }
+                next = source.next(), if jobs.is_empty() && !all_read => match next {
+                    None => all_read = true,
+                    Some(read) => jobs.extend(Job::of(read?)),
+                },
+            }
+        }
+    }
+
+    async fn work(
+        self: Arc<Pipeline>,
+        job: Job,
+        _memory: OwnedSemaphorePermit,
+    ) -> Result<(), PutError> {
+        let Job { put, frame } = job;
+        let block = match frame {
+            None => decode::zeros().0,
+            Some((frame, bytes)) => self.block(&put, frame, bytes).await?,
+        };
+        self.putter.put(put.index, &put.sha256, block).await
+    }
+
+    /// A block's content, checked.
+    async fn block(&self, put: &PlannedPut, frame: Frame, bytes: Bytes) -> Result<Bytes, PutError> {
+        match self.decoded(put, bytes).await? {
+            Ok(block) => return Ok(block),
+            Err(why) => tracing::warn!(index = put.index, why, "a frame is read again"),
+        }
+        // Chance, or the pack? What is read twice and wrong is the pack.
+        let again = Span {
+            pack: frame.pack,
+            offset: frame.offset,
+            len: frame.len.into(),
+            blocks: vec![(*put, frame)],
+        };
+        let bytes = self.packs.read(&again).await?.into();
+        let corrupt = |why| self.packs.corrupt(frame.pack, put.index, frame.offset, why);
+        self.decoded(put, bytes).await?.map_err(corrupt)
+    }
+
+    /// Decodes on a thread where that keeps nobody waiting. The inner error is about the frame.
+    async fn decoded(
+        &self,
+        put: &PlannedPut,
+        frame: Bytes,
+    ) -> Result<Result<Bytes, String>, PutError> {
+        // The semaphore is never closed.
+        let _thread = self.decoding.acquire().await;
+        let (decoders, sha256) = (self.decoders.clone(), put.sha256);
+        joined(tokio::task::spawn_blocking(move || decoders.decode(&frame, &sha256)).await)
+    }
+}
+
+/// What a task gave. A panic goes on in whoever waits for it.
+fn joined<T>(ended: Result<T, JoinError>) -> Result<T, PutError> {
+    ended.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => PutError::Cancelled,
+    })
+}

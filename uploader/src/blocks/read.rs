@@ -1,0 +1,149 @@
+//! Ranges of packs, from the vault.
+
+use super::error::PutError;
+use super::retry::{Fault, Patience, Retries};
+use super::spans::Span;
+use crate::aws::{AwsError, Kind};
+use crate::vault::Names;
+use std::time::Duration;
+
+/// Longest time of one request: a span within it is 35 KiB/s.
+const TIMEOUT: Duration = Duration::from_secs(120);
+const OPERATION: &str = "s3 GetObject";
+
+/// The packs of one image.
+pub(crate) struct Packs {
+    s3: aws_sdk_s3::Client,
+    bucket: String,
+    owner: String,
+    digests: Vec<String>,
+    patience: Patience,
+}
+
+/// What one request got.
+enum Got {
+    Bytes(Vec<u8>),
+    /// It may help to ask again.
+    Again(AwsError),
+}
+
+impl Packs {
+    pub(crate) fn new(
+        s3: aws_sdk_s3::Client,
+        names: &Names,
+        digests: Vec<String>,
+        patience: Patience,
+    ) -> Packs {
+        Packs {
+            s3,
+            bucket: names.bucket(),
+            owner: names.account.clone(),
+            digests,
+            patience,
+        }
+    }
+
+    /// An error about a frame.
+    pub(crate) fn corrupt(&self, pack: u32, index: u32, offset: u64, why: String) -> PutError {
+        PutError::Corrupt {
+            pack: self.digests.get(pack as usize).cloned().unwrap_or_default(),
+            index,
+            offset,
+            why,
+        }
+    }
+
+    /// The bytes of a span.
+    pub(crate) async fn read(&self, span: &Span) -> Result<Vec<u8>, PutError> {
+        let seed = span.offset ^ u64::from(span.pack);
+        let mut retries = Retries::new(self.patience, seed);
+        loop {
+            let last = match self.read_once(span).await? {
+                Got::Bytes(bytes) => return Ok(bytes),
+                Got::Again(error) => error,
+            };
+            let fault = match last.kind {
+                Kind::Throttled => Fault::Throttled,
+                _ => Fault::Unavailable,
+            };
+            match retries.after(fault, 0) {
+                Ok(wait) => tokio::time::sleep(wait).await,
+                Err(gave_up) => {
+                    let seconds = gave_up.0.as_secs();
+                    return Err(PutError::Budget { seconds, last });
+                }
+            }
+        }
+    }
+
+    async fn read_once(&self, span: &Span) -> Result<Got, PutError> {
+        match tokio::time::timeout(TIMEOUT, self.ask(span)).await {
+            Ok(got) => got,
+            Err(_) => Ok(Got::Again(broken("nothing came for two minutes"))),
+        }
+    }
+
+    async fn ask(&self, span: &Span) -> Result<Got, PutError> {
+        let corrupt = |why: &str| {
+            let (index, offset) = match span.blocks.first() {
+                Some((put, frame)) => (put.index, frame.offset),
+                None => (0, span.offset),
+            };
+            self.corrupt(span.pack, index, offset, why.to_owned())
+        };
+        let Some(digest) = self.digests.get(span.pack as usize) else {
+            return Err(corrupt("the manifest has no such pack"));
+        };
+        let key = Names::pack_key(digest);
+        let last = span.offset.saturating_add(span.len).saturating_sub(1);
+        let answer = self
+            .s3
+            .get_object()
+            .bucket(&self.bucket)
+            .key(&key)
+            .range(format!("bytes={}-{last}", span.offset))
+            .expected_bucket_owner(&self.owner)
+            .send()
+            .await
+            .map_err(|error| AwsError::new(OPERATION, error));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if error.code == "NoSuchKey" => {
+                let bucket = self.bucket.clone();
+                return Err(PutError::NoPack { bucket, key });
+            }
+            Err(error) if error.code == "InvalidRange" => {
+                return Err(corrupt("its frame lies behind the pack's end"));
+            }
+            Err(error) if error.is_transient() => return Ok(Got::Again(error)),
+            Err(error) => return Err(error.into()),
+        };
+        let promised = answer.content_length.map(i64::cast_unsigned);
+        if promised.is_some_and(|it| it < span.len) {
+            return Err(corrupt("its frame reaches behind the pack's end"));
+        }
+        let wanted = usize::try_from(span.len).unwrap_or(usize::MAX);
+        let mut body = answer.body;
+        let mut bytes = Vec::with_capacity(wanted);
+        while let Some(piece) = body.next().await {
+            match piece {
+                Ok(piece) if piece.len() <= wanted - bytes.len() => bytes.extend_from_slice(&piece),
+                Ok(_) => return Ok(Got::Again(broken("more came than was asked for"))),
+                Err(error) => return Ok(Got::Again(broken(&error.to_string()))),
+            }
+        }
+        if bytes.len() < wanted {
+            return Ok(Got::Again(broken("the answer broke off")));
+        }
+        Ok(Got::Bytes(bytes))
+    }
+}
+
+fn broken(why: &str) -> AwsError {
+    AwsError {
+        operation: OPERATION,
+        kind: Kind::Unavailable,
+        code: String::new(),
+        message: why.to_owned(),
+    }
+}

@@ -1,0 +1,202 @@
+//! `uploader agent`
+
+use super::Failure;
+use super::aws_args::{AwsArgs, Place};
+use super::interrupt::interruptible;
+use clap::Args;
+use serde_json::json;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use time::OffsetDateTime;
+use uploader::agent::action::{Action, Outcome};
+use uploader::agent::executor::{Agent, Ended};
+use uploader::agent::machine::Machine;
+use uploader::agent::{Told, Until, run, vault_key};
+use uploader::blocks::Limits;
+use uploader::request::Whereabouts;
+
+/// Snapshots that are begun for one request before it is given up.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// Make AMIs of the images that requests name: the converter
+///
+///   uploader agent                       until it is told to stop
+///   uploader agent --until-idle 3600     until an hour has passed without a request
+///   uploader agent --once                for one request
+///
+/// It takes signed requests from the vault's queue and works for this account, region and vault
+/// only. Several may run at the same time. It can be killed at any moment: the request comes again
+/// after --visibility seconds, and whoever gets it goes on from what the vault's record says.
+/// SIGTERM and Ctrl-C end it within moments, and leave its request to the next; a second signal
+/// ends it at once.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct AgentArgs {
+    /// End after so many seconds without a request
+    #[arg(long, value_name = "SECONDS")]
+    until_idle: Option<u32>,
+    /// End after one request
+    #[arg(long)]
+    once: bool,
+    /// Blocks that are put at the same time, at most
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: u16,
+    /// MiB for blocks in memory
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=65536))]
+    memory: u32,
+    /// Seconds after which a killed agent's request goes to another
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(3..=43_200))]
+    visibility: u32,
+    /// Seconds after which a request that failed for the moment is tried again; then twice as long,
+    /// each time
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=900))]
+    pause: u32,
+    /// Times that a request is taken up before it is given up
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    tries: u32,
+    /// Say each step
+    #[arg(short, long)]
+    verbose: bool,
+    /// Print what became of each request as a line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl AgentArgs {
+    pub(crate) async fn run(
+        &self,
+        aws: &AwsArgs,
+        out: &mut (impl Write + Send),
+    ) -> Result<(), Failure> {
+        let place = aws.place().await?;
+        let agent = self.agent(&place).await?;
+        place.say_who();
+        eprintln!("uploader: takes requests from {}", place.names.queue());
+        let until = Until {
+            idle: self.until_idle,
+            once: self.once,
+        };
+        let printed = Mutex::new((out, Ok(())));
+        interruptible(async |cancel| {
+            let told = |told: Told<'_>| {
+                if let (Told::Action(action), true) = (&told, self.verbose) {
+                    eprintln!("uploader: step {}", action.name());
+                }
+                say(&told);
+                let Told::Ended(ended) = told else {
+                    return;
+                };
+                let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+                let line = match self.json {
+                    true => as_json(ended).to_string(),
+                    false => match ended {
+                        Ended::Outcome(Outcome::Finished { ami }) => ami.clone(),
+                        _ => return,
+                    },
+                };
+                let (out, result) = &mut *printed;
+                let wrote = writeln!(out, "{line}").and_then(|()| out.flush());
+                if let (Err(error), Ok(())) = (wrote, &result) {
+                    *result = Err(error);
+                    // Nobody reads on: what is under way is left to the next.
+                    cancel.cancel();
+                }
+            };
+            run(&agent, until, &told, &cancel)
+                .await
+                .map_err(Failure::from)
+        })
+        .await?;
+        let (_, result) = printed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        result.map_err(Failure::stdout)
+    }
+
+    async fn agent(&self, place: &Place) -> Result<Agent, Failure> {
+        let Place { session, names } = place;
+        Ok(Agent {
+            machine: Machine {
+                own: Whereabouts::from(names),
+                vault_key: vault_key(session, names).await?,
+                max_receives: self.tries,
+                max_attempts: MAX_ATTEMPTS,
+                pause: self.pause,
+            },
+            session: session.clone(),
+            names: names.clone(),
+            limits: Limits {
+                workers: self.workers.into(),
+                memory: u64::from(self.memory) << 20,
+            },
+            clock: Arc::new(OffsetDateTime::now_utc),
+            visibility: self.visibility,
+        })
+    }
+}
+
+/// The story, on standard error.
+fn say(told: &Told<'_>) {
+    match told {
+        Told::Action(action) => {
+            if let Some(line) = line_of(action) {
+                eprintln!("uploader: {line}");
+            }
+        }
+        Told::Ended(Ended::Outcome(outcome)) => match outcome {
+            Outcome::Finished { ami } => eprintln!("uploader: finished: {ami}"),
+            Outcome::Failed { reason, left } => {
+                eprintln!("uploader: failed: {reason}");
+                for it in left {
+                    eprintln!("uploader: left behind: {it}");
+                }
+            }
+            Outcome::Rejected { reason } => eprintln!("uploader: refused: {reason}"),
+            Outcome::Released { reason, delay } => {
+                eprintln!("uploader: laid aside for {delay} s: {reason}");
+            }
+        },
+        Told::Ended(Ended::Stopped) => {
+            eprintln!("uploader: stopped; the request is left to the next agent");
+        }
+        Told::Swept(deleted) => {
+            eprintln!(
+                "uploader: deleted what was left behind: {}",
+                deleted.join(", ")
+            );
+        }
+        Told::Trouble(error) => eprintln!("uploader: {error}"),
+    }
+}
+
+/// What is worth saying of an action.
+fn line_of(action: &Action) -> Option<String> {
+    match action {
+        Action::FetchManifest(image) => {
+            Some(format!("request for {}@{}", image.name, image.digest))
+        }
+        Action::StartSnapshot(new) => Some(match &new.parent {
+            Some(parent) => format!("starts a snapshot on {}", parent.snapshot),
+            None => format!("starts a snapshot of {} GiB", new.gib),
+        }),
+        Action::PutBlocks { snapshot, .. } => Some(format!("puts blocks into {snapshot}")),
+        Action::CompleteSnapshot(id) => Some(format!("completes {id}")),
+        Action::RegisterImage(new) => Some(format!("registers {}", new.name)),
+        Action::DeleteSnapshot(id) => Some(format!("deletes {id}")),
+        _ => None,
+    }
+}
+
+fn as_json(ended: &Ended) -> serde_json::Value {
+    match ended {
+        Ended::Outcome(Outcome::Finished { ami }) => json!({"outcome": "finished", "ami": ami}),
+        Ended::Outcome(Outcome::Failed { reason, left }) => {
+            json!({"outcome": "failed", "reason": reason, "left": left})
+        }
+        Ended::Outcome(Outcome::Rejected { reason }) => {
+            json!({"outcome": "rejected", "reason": reason})
+        }
+        Ended::Outcome(Outcome::Released { reason, delay }) => {
+            json!({"outcome": "released", "reason": reason, "delay": delay})
+        }
+        Ended::Stopped => json!({"outcome": "stopped"}),
+    }
+}

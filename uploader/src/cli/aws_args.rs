@@ -1,0 +1,96 @@
+//! The AWS habits of every command: who, where, and which vault.
+
+use super::Failure;
+use clap::Args;
+use std::path::PathBuf;
+use uploader::Class;
+use uploader::aws::{Options, Session};
+use uploader::vault::{DEFAULT_NAME, Names};
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "AWS")]
+pub(crate) struct AwsArgs {
+    /// Profile of ~/.aws/config [default: AWS_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// Region; may be given several times [default: AWS_REGION, or the profile's]
+    #[arg(long, global = true, value_name = "REGION")]
+    region: Vec<String>,
+    /// Where all services answer, instead of AWS [default: AWS_ENDPOINT_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// PEM certificates to trust instead of the system's
+    #[arg(long, global = true, value_name = "FILE", env = "AWS_CA_BUNDLE")]
+    ca_bundle: Option<PathBuf>,
+    /// The vault's name
+    #[arg(long, global = true, value_name = "NAME", default_value = DEFAULT_NAME)]
+    vault: String,
+}
+
+/// One region's clients, and the names of the vault there.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) session: Session,
+    pub(crate) names: Names,
+}
+
+impl AwsArgs {
+    /// Connects to each region that was asked for, in that order.
+    pub(crate) async fn places(&self) -> Result<Vec<Place>, Failure> {
+        let mut regions: Vec<Option<String>> = Vec::new();
+        for region in &self.region {
+            if !regions.contains(&Some(region.clone())) {
+                regions.push(Some(region.clone()));
+            }
+        }
+        if regions.is_empty() {
+            regions.push(None);
+        }
+        let mut places = Vec::new();
+        for region in regions {
+            let session = Session::connect(&Options {
+                profile: self.profile.clone(),
+                region,
+                endpoint_url: self.endpoint_url.clone(),
+                ca_bundle: self
+                    .ca_bundle
+                    .clone()
+                    .filter(|it| !it.as_os_str().is_empty()),
+            })
+            .await?;
+            let names = Names::new(
+                &self.vault,
+                &session.account,
+                &session.region,
+                &session.partition,
+            )?;
+            places.push(Place { session, names });
+        }
+        Ok(places)
+    }
+
+    /// Connects to the one region of a command that knows only one.
+    pub(crate) async fn place(&self) -> Result<Place, Failure> {
+        if self.region.len() > 1 {
+            return Err(Failure::new(
+                Class::Input,
+                "this command takes one --region",
+            ));
+        }
+        let mut places = self.places().await?;
+        places
+            .pop()
+            .ok_or_else(|| Failure::new(Class::Input, "no region"))
+    }
+}
+
+impl Place {
+    /// Says who is about to change what: before the first change, on standard error.
+    pub(crate) fn say_who(&self) {
+        let Session {
+            caller_arn, region, ..
+        } = &self.session;
+        eprintln!("uploader: as {caller_arn} in {region}");
+    }
+}

@@ -1,0 +1,147 @@
+//! How a failed command is told: the chain of causes once, a hint, and the exit code.
+
+use imgtool::build::BuildError;
+use imgtool::spec::SpecError;
+use std::error::Error;
+use std::io;
+use uploader::Class;
+use uploader::agent::AgentError;
+use uploader::agent::journal::JournalError;
+use uploader::agent::queue::QueueError;
+use uploader::aws::{AwsError, ConnectError};
+use uploader::push::{ImageError, PushError};
+use uploader::request::SendError;
+use uploader::store::StoreError;
+use uploader::vault::{NameError, VaultError};
+use uploader::verify::VerifyError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    class: Class,
+    message: String,
+    hint: Option<String>,
+    /// Said already, or nobody is there to be told.
+    silent: Option<u8>,
+}
+
+impl Failure {
+    /// A failure that is only a sentence.
+    pub(crate) fn new(class: Class, message: impl Into<String>) -> Failure {
+        Failure {
+            class,
+            message: message.into(),
+            hint: None,
+            silent: None,
+        }
+    }
+
+    /// An error with its causes.
+    pub(crate) fn of(class: Class, error: &dyn Error) -> Failure {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        Failure::new(class, message)
+    }
+
+    /// What a person can do about it.
+    pub(crate) fn hint(mut self, hint: Option<String>) -> Failure {
+        self.hint = hint;
+        self
+    }
+
+    /// Ctrl-C; what there is to say was said.
+    pub(crate) fn interrupted() -> Failure {
+        let mut failure = Failure::new(Class::Failed, "interrupted");
+        failure.silent = Some(130);
+        failure
+    }
+
+    /// What there is to say was said on standard output.
+    pub(crate) fn said(code: u8) -> Failure {
+        let mut failure = Failure::new(Class::Failed, "");
+        failure.silent = Some(code);
+        failure
+    }
+
+    /// Standard output can't be written.
+    pub(crate) fn stdout(error: io::Error) -> Failure {
+        let mut failure = Failure::new(Class::Failed, format!("standard output: {error}"));
+        // As in `uploader vault list | head`: the reader has gone, and has what it wanted.
+        failure.silent = (error.kind() == io::ErrorKind::BrokenPipe).then_some(0);
+        failure
+    }
+
+    /// Tells it on standard error and gives the exit code.
+    pub(crate) fn report(&self) -> u8 {
+        if let Some(code) = self.silent {
+            return code;
+        }
+        eprintln!("uploader: {}", self.message);
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {hint}");
+        }
+        self.class.exit_code()
+    }
+}
+
+/// Errors that know their class and a hint.
+macro_rules! failures {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                Failure::of(error.class(), &error).hint(error.hint())
+            }
+        }
+    )+};
+}
+
+failures!(
+    AgentError,
+    AwsError,
+    ConnectError,
+    JournalError,
+    QueueError,
+    SendError,
+    StoreError,
+    VerifyError,
+    ImageError,
+    PushError,
+);
+
+/// Those of `imgtool`, whose classes are the same but in name.
+macro_rules! imgtool_failures {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                let class = match error.class() {
+                    imgtool::Class::Failed => Class::Failed,
+                    imgtool::Class::Input => Class::Input,
+                    imgtool::Class::Surroundings => Class::Surroundings,
+                };
+                Failure::of(class, &error).hint(error.hint())
+            }
+        }
+    )+};
+}
+
+imgtool_failures!(SpecError, BuildError);
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Failure {
+        if matches!(error, VaultError::Cancelled) {
+            eprintln!("uploader: interrupted: run it again, it goes on from there");
+            return Failure::interrupted();
+        }
+        Failure::of(error.class(), &error).hint(error.hint())
+    }
+}
+
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Failure {
+        Failure::of(Class::Input, &error)
+    }
+}

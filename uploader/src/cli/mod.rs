@@ -1,0 +1,81 @@
+//! The command line: one file a command, whose doc comment is its help.
+
+mod agent;
+mod aws_args;
+mod convert;
+mod failure;
+mod follow;
+mod image_args;
+mod interrupt;
+mod progress;
+mod publish;
+mod push;
+mod requests;
+mod vault;
+mod verify;
+
+pub(crate) use failure::Failure;
+
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use uploader::Class;
+
+/// From a disk image to an encrypted AMI
+///
+/// uploader keeps images in a vault of your own account (S3, encrypted with a key of yours), and
+/// has a converter there turn them into encrypted AMIs.
+///
+///   uploader vault init                      once per account and region
+///   uploader push web.pack                   sends what the vault lacks
+///   uploader convert web                     an AMI of it
+///   uploader verify ami-0123456789abcdef0    reads it back, block by block
+///
+/// Credentials, region and endpoint are found as the AWS CLI finds them. Exit codes: 0 done, 1 the
+/// work failed, 2 the input is wrong, 3 something around it is (credentials, permissions, network).
+#[derive(Debug, Parser)]
+#[command(name = "uploader", version, verbatim_doc_comment)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    aws: aws_args::AwsArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Vault(vault::Vault),
+    Push(push::Push),
+    Convert(convert::Convert),
+    Publish(publish::Publish),
+    Requests(requests::Requests),
+    Agent(agent::AgentArgs),
+    Verify(verify::Verify),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        if let Command::Vault(vault) = &self.command {
+            return vault.run(&self.aws, &mut std::io::stdout());
+        }
+        let failed = |error| Failure::new(Class::Failed, format!("no threads: {error}"));
+        let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
+        let done = runtime.block_on(async {
+            let mut out = std::io::stdout();
+            match &self.command {
+                // It has its own threads.
+                Command::Vault(_) => {}
+                Command::Publish(publish) => publish.run(&self.aws, &mut out).await?,
+                Command::Convert(convert) => convert.run(&self.aws, &mut out).await?,
+                Command::Requests(requests) => requests.run(&self.aws, &mut out).await?,
+                Command::Agent(agent) => agent.run(&self.aws, &mut out).await?,
+                Command::Verify(verify) => verify.run(&self.aws, &mut out).await?,
+                Command::Push(push) => push.run(&self.aws, &mut out).await?,
+            }
+            out.flush().map_err(Failure::stdout)
+        });
+        // What still reads or hashes is not waited for.
+        runtime.shutdown_background();
+        done
+    }
+}

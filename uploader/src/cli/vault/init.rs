@@ -1,0 +1,107 @@
+//! `uploader vault init`
+
+use super::super::Failure;
+use super::super::aws_args::{AwsArgs, Place};
+use super::{heading, on_interrupt, print_json};
+use clap::Args;
+use serde_json::{Value, json};
+use std::io::Write;
+use tokio_util::sync::CancellationToken;
+use uploader::vault::{Change, Inspection, init, inspect, to_json};
+
+/// Make the vault, or mend it
+///
+///   uploader vault init                                       with keys of its own
+///   uploader vault init --kms-key alias/company               with a key that you have
+///   uploader vault init --region us-east-1 --region eu-west-1
+///   uploader vault init --dry-run                             prints what it would do
+///
+/// What is as it should be is left alone, so it may be run at any time; what somebody changed is
+/// set back. A bucket of another account or a key that was disabled stops it before anything is
+/// changed. Interrupted, run it again.
+///
+/// A KMS key costs about 1 USD a month; the vault has two, or one with --kms-key.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Init {
+    /// KMS key that encrypts the vault: ARN, id or alias/NAME [default: one that is made]
+    #[arg(long, value_name = "KEY")]
+    kms_key: Option<String>,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print as JSON, one line for each region
+    #[arg(long)]
+    json: bool,
+}
+
+impl Init {
+    pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
+        let cancel = on_interrupt();
+        let places = aws.places().await?;
+        for place in &places {
+            let inspection = inspect(&place.session, &place.names, self.kms_key.as_deref()).await?;
+            if self.dry_run {
+                heading(out, &places, place)?;
+                self.print_plan(place, &inspection, out)?;
+            } else {
+                self.make(place, inspection, out, &cancel).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print_plan(
+        &self,
+        place: &Place,
+        inspection: &Inspection,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
+        let changes = inspection.changes()?;
+        if self.json {
+            let all: Vec<Value> = changes.iter().map(|it| it.to_json(&place.names)).collect();
+            let mut value = to_json(&place.names, inspection);
+            value["changes"] = json!(all);
+            value["dry-run"] = json!(true);
+            return print_json(out, &value);
+        }
+        if changes.is_empty() {
+            writeln!(out, "nothing to do").map_err(Failure::stdout)?;
+        }
+        for change in &changes {
+            let change = change.to_text(&place.names);
+            writeln!(out, "would {change}").map_err(Failure::stdout)?;
+        }
+        Ok(())
+    }
+
+    async fn make(
+        &self,
+        place: &Place,
+        inspection: Inspection,
+        out: &mut impl Write,
+        cancel: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let Place { session, names } = place;
+        let changes = inspection.changes()?;
+        let count = if changes.is_empty() {
+            0
+        } else {
+            place.say_who();
+            let tell = |change: &Change| eprintln!("uploader: {}", change.to_text(names));
+            init(session, names, inspection, &tell, cancel).await?
+        };
+        if self.json {
+            let now = inspect(session, names, self.kms_key.as_deref()).await?;
+            let mut value = to_json(names, &now);
+            value["changes"] = json!(count);
+            return print_json(out, &value);
+        }
+        let what = match count {
+            0 => "nothing to do".to_owned(),
+            1 => "1 change".to_owned(),
+            count => format!("{count} changes"),
+        };
+        writeln!(out, "{} in {}: {what}", names.bucket(), names.region).map_err(Failure::stdout)
+    }
+}

@@ -1,0 +1,91 @@
+//! `uploader vault`
+
+mod gc;
+mod init;
+mod list;
+mod remove;
+mod status;
+mod text;
+
+use super::Failure;
+use super::aws_args::{AwsArgs, Place};
+use clap::{Args, Subcommand};
+use std::io::Write;
+use tokio_util::sync::CancellationToken;
+use uploader::Class;
+
+/// The vault: where images are kept, and what keeps them safe
+///
+/// A vault is one per account and region: a bucket encrypted with a KMS key of the account, two
+/// queues, a key that signs requests, and a role for the converter. docs/security.md says who may
+/// do what with it.
+///
+///   uploader vault init --dry-run    what would be made
+///   uploader vault init              makes what is missing, mends what was changed
+///   uploader vault status            exit code 1 if something is not as init made it
+///   uploader vault list              images in it
+///   uploader vault gc --dry-run      what nobody needs any more
+///   uploader vault remove --yes      takes it away
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Vault {
+    #[command(subcommand)]
+    command: VaultCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum VaultCommand {
+    Init(init::Init),
+    Status(status::Status),
+    List(list::List),
+    Gc(gc::Gc),
+    Remove(remove::Remove),
+}
+
+impl Vault {
+    pub(super) fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::of(Class::Surroundings, &error))?;
+        runtime.block_on(async {
+            match &self.command {
+                VaultCommand::Init(args) => args.run(aws, out).await,
+                VaultCommand::Status(args) => args.run(aws, out).await,
+                VaultCommand::List(args) => args.run(aws, out).await,
+                VaultCommand::Gc(args) => args.run(aws, out).await,
+                VaultCommand::Remove(args) => args.run(aws, out).await,
+            }
+        })
+    }
+}
+
+/// Cancelled by the first Ctrl-C, so that the call at hand is finished; the second ends the program.
+fn on_interrupt() -> CancellationToken {
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("uploader: interrupted: finishing the change at hand");
+            cancelled.cancel();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::abort();
+        }
+    });
+    token
+}
+
+/// One line of JSON for each region.
+fn print_json(out: &mut impl Write, value: &serde_json::Value) -> Result<(), Failure> {
+    writeln!(out, "{value}").map_err(Failure::stdout)
+}
+
+/// What the lines of a region begin with: nothing where there is only one.
+fn heading(out: &mut impl Write, places: &[Place], place: &Place) -> Result<(), Failure> {
+    if places.len() > 1 {
+        writeln!(out, "{}:", place.session.region).map_err(Failure::stdout)?;
+    }
+    Ok(())
+}

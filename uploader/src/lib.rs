@@ -1,0 +1,18 @@
+//! From a disk image to an encrypted AMI: a vault in S3, and a converter that reads from it.
+//!
+//! Data flows one way: pack and manifest → vault → request → snapshot → image record. Nothing here
+//! reads the clock, the environment or a random source: the command line passes them in. The SDK's
+//! credential chain, which does, is behind [`aws::Session::connect`].
+
+pub mod agent;
+pub mod aws;
+pub mod blocks;
+pub mod error;
+pub mod image;
+pub mod push;
+pub mod request;
+pub mod store;
+pub mod vault;
+pub mod verify;
+
+pub use error::Class;

@@ -1,0 +1,367 @@
+//! One pack into the vault: read and checked part by part, sent in parallel, complete or not there.
+
+use super::Limits;
+use super::delta::NewPack;
+use super::error::{ImageError, PushError};
+use super::objects::{Bucket, Stored};
+use super::parts::{self, Part, StoredPart, base64, checksum};
+use super::source::{Image, Reader};
+use crate::aws::{AwsError, Kind};
+use crate::vault::Names;
+use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// How often an upload may be ended by another before this push gives up.
+const ROUNDS: usize = 5;
+
+/// Told of bytes that are done: sent, or found to be in the vault.
+pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// The way of one pack into the vault. Clones share all of it.
+#[derive(Clone)]
+pub(super) struct Transfer(Arc<Inner>);
+
+struct Inner {
+    bucket: Arc<Bucket>,
+    image: Arc<Image>,
+    pack: NewPack,
+    key: String,
+    parts: Vec<Part>,
+    /// SHA-256 of each part that was read.
+    sums: Vec<OnceLock<[u8; 32]>>,
+    /// Readers that nobody uses, and places for as many as may read at the same time.
+    readers: Mutex<Vec<Reader>>,
+    processors: Semaphore,
+    progress: Progress,
+    sent: AtomicU64,
+    resumed: AtomicUsize,
+}
+
+/// What became of a pack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Transferred {
+    /// Bytes that were sent.
+    pub(super) sent: u64,
+    /// Parts that an earlier push had sent.
+    pub(super) resumed: usize,
+}
+
+/// One round's end.
+enum Round {
+    /// The object is there, by us.
+    Complete,
+    /// The upload is not there any more, or the object is: look again.
+    Changed,
+}
+
+impl Transfer {
+    pub(super) fn new(
+        bucket: Arc<Bucket>,
+        image: Arc<Image>,
+        pack: NewPack,
+        limits: &Limits,
+        progress: Progress,
+    ) -> Transfer {
+        let lens = pack.frames.iter().map(|frame| frame.len);
+        let parts = parts::cut(lens, pack.table.len() as u64);
+        bucket
+            .gate
+            .allow(parts::in_flight(&parts, limits.memory, limits.requests));
+        Transfer(Arc::new(Inner {
+            bucket,
+            image,
+            key: Names::pack_key(&pack.record.digest),
+            sums: parts.iter().map(|_| OnceLock::new()).collect(),
+            parts,
+            pack,
+            readers: Mutex::default(),
+            processors: Semaphore::new(limits.jobs.max(1)),
+            progress,
+            sent: AtomicU64::new(0),
+            resumed: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Brings it about that the vault has the pack.
+    pub(super) async fn run(&self) -> Result<Transferred, PushError> {
+        let Inner { bucket, key, .. } = &*self.0;
+        for round in 0..ROUNDS {
+            if let Some(stored) = bucket.head(key).await? {
+                // By an earlier push that was killed, or by another one just now.
+                self.each_part(&Target::Nowhere).await?;
+                self.same(&stored)?;
+                return self.done().await;
+            }
+            let ended = match self.0.parts.len() {
+                1 => self.at_once().await?,
+                _ => self.in_parts().await?,
+            };
+            match ended {
+                Round::Complete => match bucket.head(key).await? {
+                    Some(stored) => {
+                        self.same(&stored)?;
+                        return self.done().await;
+                    }
+                    None => tracing::warn!(key, "was complete, and is not there"),
+                },
+                Round::Changed => tracing::debug!(key, round, "another push was faster"),
+            }
+        }
+        Err(PushError::Restless {
+            bucket: bucket.name.clone(),
+            key: key.clone(),
+        })
+    }
+
+    async fn done(&self) -> Result<Transferred, PushError> {
+        let Inner { bucket, key, .. } = &*self.0;
+        if let Err(error) = bucket.tidy(key).await {
+            // The bucket's lifecycle rule does it in some days.
+            tracing::warn!(%error, key, "other uploads of this pack could not be ended");
+        }
+        Ok(Transferred {
+            sent: self.0.sent.load(Ordering::Relaxed),
+            resumed: self.0.resumed.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Refuses an object that is not this pack.
+    fn same(&self, stored: &Stored) -> Result<(), PushError> {
+        let Inner {
+            bucket, key, pack, ..
+        } = &*self.0;
+        let sums: Vec<[u8; 32]> = self
+            .0
+            .sums
+            .iter()
+            .filter_map(|it| it.get().copied())
+            .collect();
+        let (ours, theirs) = (checksum(&sums), stored.checksum.as_deref());
+        let why = if stored.len != pack.record.size {
+            format!("{} bytes, not {}", stored.len, pack.record.size)
+        } else if theirs != Some(&ours) {
+            format!("its SHA-256 is {}, not {ours}", theirs.unwrap_or("missing"))
+        } else {
+            return Ok(());
+        };
+        Err(PushError::Occupied {
+            bucket: bucket.name.clone(),
+            key: key.clone(),
+            why,
+        })
+    }
+
+    /// A pack of one part.
+    async fn at_once(&self) -> Result<Round, PushError> {
+        let Inner { bucket, key, .. } = &*self.0;
+        let (bytes, sum) = self.read(0).await?;
+        let len = bytes.len() as u64;
+        match bucket.put_once(key, bytes, &base64(&sum)).await? {
+            true => {
+                self.0.sent.fetch_add(len, Ordering::Relaxed);
+                (self.0.progress)(len);
+                Ok(Round::Complete)
+            }
+            false => Ok(Round::Changed),
+        }
+    }
+
+    /// A pack of several, as a multipart upload: a new one, or one that was left over.
+    async fn in_parts(&self) -> Result<Round, PushError> {
+        let Inner { bucket, key, .. } = &*self.0;
+        let leftovers = bucket.leftovers(key).await?;
+        let (id, had, ours) = match parts::choose(leftovers, &self.0.parts) {
+            Some(it) => (it.id, it.parts, false),
+            None => (bucket.begin(key).await?, BTreeMap::new(), true),
+        };
+        let target = Target::Upload(Arc::new(Upload { id, had }));
+        let sent = self.each_part(&target).await;
+        let Target::Upload(upload) = target else {
+            return Ok(Round::Changed);
+        };
+        match sent {
+            Ok(tags) => self.complete(&upload.id, &tags).await,
+            Err(PushError::Aws(error)) if error.code == "NoSuchUpload" => Ok(Round::Changed),
+            // Nothing is left of a pack that is not what its manifest says. What an earlier push
+            // began is not ours to end: its parts were checked, and another may be at it now.
+            Err(error @ PushError::Image(_)) if ours => {
+                bucket.abort(key, &upload.id).await?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn complete(&self, upload: &str, tags: &[String]) -> Result<Round, PushError> {
+        let Inner {
+            bucket, key, pack, ..
+        } = &*self.0;
+        let parts = (1..)
+            .zip(tags)
+            .zip(&self.0.sums)
+            .map(|((number, tag), sum)| {
+                CompletedPart::builder()
+                    .part_number(number)
+                    .e_tag(tag)
+                    .set_checksum_sha256(sum.get().map(|it| base64(it)))
+                    .build()
+            });
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect()));
+        let answer = bucket
+            .s3
+            .complete_multipart_upload()
+            .bucket(&bucket.name)
+            .key(key)
+            .upload_id(upload)
+            .multipart_upload(parts.build())
+            .checksum_type(ChecksumType::Composite)
+            .set_mpu_object_size(i64::try_from(pack.record.size).ok())
+            .if_none_match("*")
+            .expected_bucket_owner(&bucket.owner)
+            .send()
+            .await
+            .map_err(|error| AwsError::new("s3 CompleteMultipartUpload", error));
+        match answer {
+            Ok(_) => Ok(Round::Complete),
+            // Another push completed or ended it, or sent one of its parts again, whose tag then is
+            // another (S3's tags of encrypted parts are not those of their content).
+            Err(error) if matches!(error.code.as_str(), "NoSuchUpload" | "InvalidPart") => {
+                Ok(Round::Changed)
+            }
+            Err(error) if error.kind == Kind::Conflict => {
+                // The object is there; or it was for a moment, and S3 wants a new upload.
+                bucket.abort(key, upload).await?;
+                Ok(Round::Changed)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads and checks every part, and sends what the target lacks. Gives their tags.
+    async fn each_part(&self, target: &Target) -> Result<Vec<String>, PushError> {
+        let count = self.0.parts.len();
+        let mut tags = vec![String::new(); count];
+        let mut tasks = JoinSet::new();
+        let mut next = 0;
+        loop {
+            tokio::select! {
+                permit = self.0.bucket.gate.enter(), if next < count => {
+                    let (this, target, at) = (self.clone(), target.clone(), next);
+                    tasks.spawn(async move {
+                        let tag = this.part(at, &target).await?;
+                        drop(permit);
+                        Ok::<_, PushError>((at, tag))
+                    });
+                    next += 1;
+                }
+                Some(done) = tasks.join_next(), if !tasks.is_empty() => {
+                    let done = done.map_err(|error| ImageError::Reader(error.to_string()))?;
+                    match done {
+                        Ok((at, tag)) => tags[at] = tag,
+                        Err(error) => {
+                            // No request of ours may arrive after the upload's end.
+                            tasks.shutdown().await;
+                            return Err(error);
+                        }
+                    }
+                }
+                else => return Ok(tags),
+            }
+        }
+    }
+
+    async fn part(&self, at: usize, target: &Target) -> Result<String, PushError> {
+        let inner = &*self.0;
+        let len = inner.parts[at].len;
+        let upload = match target {
+            Target::Nowhere if inner.sums[at].get().is_some() => return Ok(String::new()),
+            Target::Nowhere => {
+                self.read(at).await?;
+                (inner.progress)(len);
+                return Ok(String::new());
+            }
+            Target::Upload(upload) => upload,
+        };
+        let (bytes, sum) = self.read(at).await?;
+        let sum = base64(&sum);
+        // A pack has 9,500 parts at most.
+        let number = at as i32 + 1;
+        let tag = match upload.had.get(&number) {
+            Some(part) if part.len == len && part.sha256 == sum => {
+                inner.resumed.fetch_add(1, Ordering::Relaxed);
+                part.etag.clone()
+            }
+            _ => {
+                let sent = inner
+                    .bucket
+                    .put_part(&inner.key, &upload.id, number, bytes, &sum);
+                let tag = sent.await?;
+                inner.sent.fetch_add(len, Ordering::Relaxed);
+                tag
+            }
+        };
+        (inner.progress)(len);
+        Ok(tag)
+    }
+
+    /// A part's bytes, each frame of them checked, and their SHA-256.
+    async fn read(&self, at: usize) -> Result<(Bytes, [u8; 32]), PushError> {
+        let failed = |error: &dyn std::fmt::Display| ImageError::Reader(error.to_string());
+        let processor = self.0.processors.acquire().await;
+        let _processor = processor.map_err(|error| failed(&error))?;
+        let this = self.clone();
+        let read = tokio::task::spawn_blocking(move || this.read_now(at));
+        Ok(read.await.map_err(|error| failed(&error))??)
+    }
+
+    fn read_now(&self, at: usize) -> Result<(Bytes, [u8; 32]), ImageError> {
+        let inner = &*self.0;
+        let readers = || {
+            inner
+                .readers
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+        };
+        let free = readers().pop();
+        let mut reader = match free {
+            Some(reader) => reader,
+            None => Reader::new()?,
+        };
+        let part = &inner.parts[at];
+        let mut bytes = Vec::with_capacity(part.len as usize);
+        let frames = &inner.pack.frames[part.frames.clone()];
+        inner.image.read(frames, &mut reader, &mut bytes)?;
+        if at + 1 == inner.parts.len() {
+            bytes.extend_from_slice(&inner.pack.table);
+        }
+        readers().push(reader);
+        let sum: [u8; 32] = Sha256::digest(&bytes).into();
+        // Read again, other bytes may be the same blocks; but they are not the same part.
+        if *inner.sums[at].get_or_init(|| sum) != sum {
+            return Err(ImageError::Changed {
+                index: frames.first().map_or(0, |frame| frame.index),
+            });
+        }
+        Ok((bytes.into(), sum))
+    }
+}
+
+/// Where parts go.
+#[derive(Clone)]
+enum Target {
+    /// They are in the vault, and only compared.
+    Nowhere,
+    Upload(Arc<Upload>),
+}
+
+struct Upload {
+    id: String,
+    /// What it had when this push came to it.
+    had: BTreeMap<i32, StoredPart>,
+}
