@@ -10,24 +10,62 @@ default:
 setup:
     .ci/setup
 
-# Build imgtool and the sample, boot the sample's image, fetch a page from it
-demo: build hello
+# The sample, all the way: image, vault and AMI on the local AWS, read back and booted
+demo: programs hello
+    .ci/setup --emulator
     .ci/demo
 
-# --examples (there are none) takes in the features that tests turn on in shared dependencies, so
-# that `just test` finds everything compiled.
 # Build imgtool
 build:
-    cargo build --release -p imgtool --bins --examples
+    cargo build --release -p imgtool
+
+# What the tests run, all at once: by one package after another, what they share would be compiled
+# with other features than the tests' own build turns on, and so twice. --examples (there are none)
+# takes in the features of what only tests depend on.
+[private]
+programs:
+    cargo build --release --workspace --bins --examples
+
+# Build the local AWS
+emulator:
+    .ci/setup --emulator
+    cargo build --release -p emulator-tests --bins
+
+# Build uploader; the AWS SDK takes some minutes
+uploader:
+    cargo build --release -p uploader
+
+# Build LocalStack's container image where none can be pulled, under the name that would be pulled
+localstack-image:
+    .ci/setup --test
+
+# Resolve LocalStack's dependencies again, as they were on a day
+localstack-lock DAY="2025-11-01":
+    cd emulator-tests/localstack && uv pip compile --quiet --generate-hashes --no-header \
+        --exclude-newer {{DAY}} --python-version 3.11 requirements.in -o requirements.txt
 
 # Build the sample, a static binary
 hello:
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --target {{target}} -p hello
 
-# All tests; arguments go to nextest
-test *ARGS: build hello
+# All tests: those of unmodified AWS clients, those of the flow to an AMI, and Rust's
+test: test-clients test-flow test-rust
+
+# Rust's tests; arguments go to nextest
+test-rust *ARGS: programs hello
     .ci/setup --test
     cargo nextest run --cargo-profile release --workspace {{ARGS}}
+
+# What boto3, the AWS CLI and coldsnap make of the emulator, with LocalStack as a process and, where
+# there is an engine, in a container; arguments go to pytest
+test-clients *ARGS: programs hello
+    .ci/setup --test
+    emulator-tests/clients/run {{ARGS}}
+
+# The whole flow with the shipped programs on the emulator; arguments go to pytest
+test-flow *ARGS: programs hello
+    .ci/setup --test
+    cd emulator-tests/flow && ../../.imgtool/clients/bin/python -m pytest --localstack=process {{ARGS}}
 
 # Quick look while working: format, lints, unit tests
 check: lint
@@ -61,6 +99,16 @@ fuzz SECONDS="10" *TARGETS="":
 # Measure against mke2fs, zstd and qemu -kernel; the table shows the targets
 bench *ARGS: build hello
     python3 imgtool/benches/bench.py {{ARGS}}
+
+# How many blocks a second the emulator takes, and its memory, beside moto; --json for figures
+bench-emulator *ARGS:
+    cargo bench -p emulator-tests --bench puts -- --dir target/bench-emulator {{ARGS}}
+
+# Measure pushing and converting against aws s3 cp, rclone and coldsnap, on the local AWS
+bench-publish *ARGS: build hello emulator
+    .ci/setup --test
+    cargo build --release -p uploader --bins
+    python3 uploader/benches/publish.py {{ARGS}}
 
 # All that a change has to pass
 ci:
