@@ -15,6 +15,9 @@ import uuid
 from localstack.services.s3.storage import ephemeral
 from owner import give, make_dirs
 
+# How much of an object is read or written at a time.
+PIECE = 1 << 20
+
 
 class ObjectFile(ephemeral.LockedFileMixin):
     """A file as EphemeralS3StoredObject uses it. Open only while it is read or written: there may
@@ -156,5 +159,7 @@ def install(root):
     from localstack.services.s3 import provider
 
     make_dirs(root)
+    # Each piece crosses two threads and an event loop: of 64 KiB, a gigabyte was six seconds.
+    ephemeral.S3_CHUNK_SIZE = PIECE
     provider.DEFAULT_S3_TMP_DIR = root
     provider.EphemeralS3ObjectStore = Objects

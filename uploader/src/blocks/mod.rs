@@ -24,7 +24,7 @@ use bytes::Bytes;
 use decode::Decoders;
 use imgtool::pack::Manifest;
 use imgtool::pass::BLOCK_LEN;
-use put::Putter;
+use put::{Put, Putter};
 use read::Packs;
 use retry::Patience;
 use source::Source;
@@ -42,6 +42,8 @@ const SPANS: u64 = 4;
 /// Most blocks of a span: what compresses well is a few bytes a block, and the list of its blocks
 /// has a length, too.
 const SPAN_BLOCKS: usize = 1024;
+/// Why a block is refused that decodes well.
+const NOT_IT: &str = "its content is not what the manifest says";
 
 /// What may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,41 +212,48 @@ impl Pipeline {
         _memory: OwnedSemaphorePermit,
     ) -> Result<(), PutError> {
         let Job { put, frame } = job;
-        let block = match frame {
-            None => decode::zeros().0,
-            Some((frame, bytes)) => self.block(&put, frame, bytes).await?,
+        let Some((frame, bytes)) = frame else {
+            let (zeros, _) = decode::zeros();
+            return match self.putter.put(put.index, &put.sha256, zeros).await? {
+                Put::Done => Ok(()),
+                Put::Wrong => Err(self.packs.corrupt(0, put.index, 0, NOT_IT.to_owned())),
+            };
         };
-        self.putter.put(put.index, &put.sha256, block).await
+        let why = match self.decoded(bytes).await? {
+            Ok(block) => match self.putter.put(put.index, &put.sha256, block).await? {
+                Put::Done => return Ok(()),
+                Put::Wrong => NOT_IT.to_owned(),
+            },
+            Err(why) => why,
+        };
+        tracing::warn!(index = put.index, why, "a frame is read again");
+        self.again(put, frame).await
     }
 
-    /// A block's content, checked.
-    async fn block(&self, put: &PlannedPut, frame: Frame, bytes: Bytes) -> Result<Bytes, PutError> {
-        match self.decoded(put, bytes).await? {
-            Ok(block) => return Ok(block),
-            Err(why) => tracing::warn!(index = put.index, why, "a frame is read again"),
-        }
-        // Chance, or the pack? What is read twice and wrong is the pack.
-        let again = Span {
+    /// Reads a frame that was wrong once more. Chance, or the pack? What is read twice and wrong is
+    /// the pack.
+    async fn again(&self, put: PlannedPut, frame: Frame) -> Result<(), PutError> {
+        let corrupt = |why| self.packs.corrupt(frame.pack, put.index, frame.offset, why);
+        let span = Span {
             pack: frame.pack,
             offset: frame.offset,
             len: frame.len.into(),
-            blocks: vec![(*put, frame)],
+            blocks: vec![(put, frame)],
         };
-        let bytes = self.packs.read(&again).await?.into();
-        let corrupt = |why| self.packs.corrupt(frame.pack, put.index, frame.offset, why);
-        self.decoded(put, bytes).await?.map_err(corrupt)
+        let bytes = self.packs.read(&span).await?.into();
+        let block = self.decoded(bytes).await?.map_err(corrupt)?;
+        match self.putter.put(put.index, &put.sha256, block).await? {
+            Put::Done => Ok(()),
+            Put::Wrong => Err(corrupt(NOT_IT.to_owned())),
+        }
     }
 
     /// Decodes on a thread where that keeps nobody waiting. The inner error is about the frame.
-    async fn decoded(
-        &self,
-        put: &PlannedPut,
-        frame: Bytes,
-    ) -> Result<Result<Bytes, String>, PutError> {
+    async fn decoded(&self, frame: Bytes) -> Result<Result<Bytes, String>, PutError> {
         // The semaphore is never closed.
         let _thread = self.decoding.acquire().await;
-        let (decoders, sha256) = (self.decoders.clone(), put.sha256);
-        joined(tokio::task::spawn_blocking(move || decoders.decode(&frame, &sha256)).await)
+        let decoders = self.decoders.clone();
+        joined(tokio::task::spawn_blocking(move || decoders.decode(&frame)).await)
     }
 }
 

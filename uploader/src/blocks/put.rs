@@ -1,6 +1,7 @@
 //! One block into a snapshot.
 
 use super::call::{Calls, Failed, Verdict, by_kind};
+use super::decode::has_digest;
 use super::error::PutError;
 use super::retry::{Fault, Patience};
 use crate::aws::AwsError;
@@ -14,6 +15,15 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use imgtool::pass::BLOCK_LEN;
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// What came of a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    /// The service has the block.
+    Done,
+    /// The block has another digest than it should have: the service refused it.
+    Wrong,
+}
 
 /// Puts blocks into one snapshot.
 pub(super) struct Putter {
@@ -36,19 +46,28 @@ impl Putter {
         }
     }
 
-    /// Puts `block`, whose digest is `sha256`, and waits until the service has it.
+    /// Puts `block`, whose digest has to be `sha256`, and waits until the service has it. The service
+    /// computes the digest of what arrives and refuses any other: so it is computed here only once
+    /// that has happened, to tell a wrong block from one that the way there changed.
     pub(super) async fn put(
         &self,
         index: u32,
         sha256: &[u8; 32],
         block: Bytes,
-    ) -> Result<(), PutError> {
+    ) -> Result<Put, PutError> {
         let checksum = STANDARD.encode(sha256);
         let checksum = checksum.as_str();
         let put = self
             .calls
             .until_through(self.seed(index), || {
-                self.call(index, checksum, block.clone())
+                let call = self.call(index, checksum, block.clone());
+                let is_right = || has_digest(&block, sha256);
+                async move {
+                    match call.await {
+                        Err((_, Verdict::Again(Fault::Garbled))) if !is_right() => Ok(Put::Wrong),
+                        answer => answer.map(|()| Put::Done),
+                    }
+                }
             })
             .await;
         put.map_err(|failed| match failed {
