@@ -56,12 +56,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 64 puts at a time reach what AWS takes (some 1,000 puts/s for a snapshot) with up to 64 ms
-    /// for each.
+    /// 48 puts at a time reach what AWS takes (some 1,000 puts/s for a snapshot) with up to 48 ms
+    /// for each, and an agent stays well below 128 MiB.
     fn default() -> Limits {
         Limits {
-            workers: 64,
-            memory: 64 << 20,
+            workers: 48,
+            memory: 48 << 20,
         }
     }
 }

@@ -39,10 +39,10 @@ pub(crate) struct AgentArgs {
     #[arg(long)]
     once: bool,
     /// Blocks that are put at the same time, at most
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
     /// MiB for blocks in memory
-    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=65536))]
+    #[arg(long, value_name = "MIB", default_value_t = 48, value_parser = clap::value_parser!(u32).range(4..=65536))]
     memory: u32,
     /// Seconds after which a killed agent's request goes to another
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(3..=43_200))]
