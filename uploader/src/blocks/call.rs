@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// Longest time of one call: 64 blocks at a time within it are 280 KiB/s.
+/// Longest time of one call: 48 blocks at a time within it are 210 KiB/s.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What to do about a call that failed.
