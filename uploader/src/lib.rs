@@ -9,6 +9,7 @@ pub mod aws;
 pub mod blocks;
 pub mod error;
 pub mod image;
+mod pace;
 pub mod push;
 pub mod request;
 pub mod store;
