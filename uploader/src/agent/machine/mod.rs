@@ -1,7 +1,7 @@
 //! What to do about a request, as a pure function: `(state, event) → (state, action)`.
 //!
 //! There is no lease: two agents may work on one request, and either may die at any point. That is
-//! safe because of four rules, which docs/agent.md explains and the model (`model.rs`) tests:
+//! safe because of four rules, which docs/agent.md explains and the model (`model/`) tests:
 //!
 //! 1. Whatever is made has a name that follows from the request: a snapshot its client token, an
 //!    image its name. Doing it twice is doing it once.
