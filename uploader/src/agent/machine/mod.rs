@@ -187,8 +187,11 @@ impl Machine {
                 state.refuses.get_or_insert(now);
                 state.read_again()
             }
-            (Step::Discard { incremental }, Event::Deleted | Event::Missing) => {
-                self.next_attempt(state, incremental, now)
+            (Step::Discard { incremental }, Event::Deleted) => {
+                self.next_attempt(state, incremental, true, now)
+            }
+            (Step::Discard { incremental }, Event::Missing) => {
+                self.next_attempt(state, incremental, false, now)
             }
             (Step::Discard { .. } | Step::Register, Event::InUse | Event::NameTaken)
             | (Step::Register, Event::Registered(_))

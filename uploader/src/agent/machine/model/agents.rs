@@ -190,9 +190,14 @@ impl Model {
 
     /// No more harm: both agents go on until there is nothing to do.
     pub(super) fn settle(&mut self) {
+        self.settle_by(Op::Step);
+    }
+
+    /// The same, each turn as `how` says.
+    pub(super) fn settle_by(&mut self, how: fn(usize) -> Op) {
         for _ in 0..3000 {
-            self.happen(Op::Step(0));
-            self.happen(Op::Step(1));
+            self.happen(how(0));
+            self.happen(how(1));
             let idle = self.agents.iter().all(Option::is_none);
             if idle && self.world.queue.iter().all(|it| it.gone) {
                 if self.sweeps {

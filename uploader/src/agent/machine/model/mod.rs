@@ -6,5 +6,6 @@
 //! snapshot that no image needs; and no message.
 
 mod agents;
+mod lag;
 mod properties;
 mod world;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use time::Duration;
 
 /// What holds once all is done: one AMI and its snapshot, or none and a dead letter.
-fn check_settled(model: &Model) {
+pub(super) fn check_settled(model: &Model) {
     let world = &model.world;
     let record = &world.record.as_ref().expect("a record").record;
     match record.phase {
@@ -42,7 +42,7 @@ fn check_settled(model: &Model) {
 }
 
 /// Anything that a request survives, mostly progress.
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let agent = 0..2usize;
     prop_oneof![
         40 => agent.clone().prop_map(Op::Step),
