@@ -110,7 +110,7 @@ impl Machine {
     }
 
     /// A snapshot that was to be deleted is not there. One that was just started may come to be
-    /// seen, be in nobody's way, or be registered by another agent: it has to be gone before the
+    /// seen, and stay, or be registered by another agent: it has to be gone before the
     /// request has failed. All that a record names was started before the record was written.
     pub(super) fn missing(&self, mut state: State, id: String, now: OffsetDateTime) -> Next {
         let record = state.stored.as_ref().map(|it| &it.record);
