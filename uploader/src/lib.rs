@@ -12,6 +12,8 @@ pub mod image;
 mod pace;
 pub mod push;
 pub mod request;
+#[cfg(test)]
+mod samples;
 pub mod store;
 pub mod vault;
 pub mod verify;

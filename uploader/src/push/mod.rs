@@ -12,9 +12,6 @@ mod parts;
 mod source;
 mod uploads;
 
-#[cfg(test)]
-pub(crate) mod samples;
-
 pub use delta::{Delta, Frame, Known, NewPack, plan as plan_delta};
 pub use disk::Disk;
 pub use error::{ImageError, PushError};
