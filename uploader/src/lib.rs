@@ -9,8 +9,11 @@ pub mod aws;
 pub mod blocks;
 pub mod error;
 pub mod image;
+mod pace;
 pub mod push;
 pub mod request;
+#[cfg(test)]
+mod samples;
 pub mod store;
 pub mod vault;
 pub mod verify;

@@ -1,29 +1,22 @@
 //! `ListChangedBlocks`.
 
 use super::error::validation;
-use super::list::{cut, scan, starting};
+use super::page::{Page, cut, scan};
 use super::request::Query;
-use super::token::{BLOCK_TOKEN_LIFE, Listing};
-use super::{Call, answer, snapshots};
+use super::token::Listing;
+use super::{Call, snapshots};
 use crate::aws::AwsError;
 use crate::http::Response;
-use crate::layers::{BLOCK_LEN, Block};
+use crate::layers::Block;
 use crate::world::Snapshot;
 use serde::Serialize;
 use std::io;
 use std::iter::Peekable;
-use time::OffsetDateTime;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct ChangedBlocks {
     changed_blocks: Vec<Listed>,
-    #[serde(serialize_with = "answer::time")]
-    expiry_time: OffsetDateTime,
-    volume_size: u32,
-    block_size: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_token: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -57,13 +50,14 @@ pub async fn handle(call: &Call<'_>, id: &str, query: &Query) -> Result<Response
         first: first.as_ref().map(|first| first.id.as_str()),
         second: id,
     };
-    let from = starting(call, query, &listing)?;
+    let page = Page::new(call, query, listing)?;
     let (blocks, next) = {
         let layers = call.services.layers.clone();
         let stacks = (
             first.as_ref().map_or(Vec::new(), |it| it.layers.clone()),
             second.layers.clone(),
         );
+        let from = page.from;
         scan(move || {
             let changed = Changed {
                 first: layers.written(&stacks.0, from).peekable(),
@@ -73,35 +67,16 @@ pub async fn handle(call: &Call<'_>, id: &str, query: &Query) -> Result<Response
         })
         .await?
     };
-    let expiry_time = call.now + BLOCK_TOKEN_LIFE;
-    let tokens = &call.services.ebs.tokens;
-    let token = |snapshot: &Snapshot, block: Block| {
-        tokens.block(
-            &snapshot.id,
-            snapshot.layers.get(block.layer).map_or("", String::as_str),
-            block.index,
-            &block.digest,
-            expiry_time,
-        )
-    };
-    let listed = |it: Pair| Listed {
+    let listed = |it: &Pair| Listed {
         block_index: it.index,
         first_block_token: first
             .as_ref()
-            .zip(it.first)
-            .map(|(first, block)| token(first, block)),
-        second_block_token: it.second.map(|block| token(&second, block)),
+            .zip(it.first.as_ref())
+            .map(|(first, block)| page.token(first, block)),
+        second_block_token: it.second.as_ref().map(|it| page.token(&second, it)),
     };
-    answer::json(
-        200,
-        &Answer {
-            changed_blocks: blocks.into_iter().map(listed).collect(),
-            expiry_time,
-            volume_size: second.volume_size,
-            block_size: BLOCK_LEN,
-            next_token: next.map(|from| tokens.page(&listing, from, call.now)),
-        },
-    )
+    let changed_blocks = blocks.iter().map(listed).collect();
+    page.answer(&second, ChangedBlocks { changed_blocks }, next)
 }
 
 /// Whether both descend from one volume or snapshot: they have a layer in common, or come from

@@ -7,6 +7,7 @@ mod error;
 mod get;
 mod keys;
 mod list;
+mod page;
 mod put;
 mod request;
 mod snapshots;

@@ -42,7 +42,8 @@ pub struct Record {
     /// The snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
-    /// Those of earlier attempts. An image is only ever registered from one that is recorded, so
+    /// Those of earlier attempts, but for those that EC2 said it deleted: "there is none" may mean
+    /// "not yet". An image is only ever registered from one that is recorded, so
     /// whoever has deleted all of these knows that there will be no image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<String>,
@@ -191,9 +192,10 @@ impl Record {
         }
     }
 
-    /// The same, for another snapshot.
-    pub fn next_attempt(mut self, incremental: bool) -> Record {
-        self.earlier.extend(self.snapshot.take());
+    /// The same, for another snapshot; `is_deleted` says whether the one before is gone for sure.
+    pub fn next_attempt(mut self, incremental: bool, is_deleted: bool) -> Record {
+        self.earlier
+            .extend(self.snapshot.take().filter(|_| !is_deleted));
         Record {
             attempt: self.attempt.saturating_add(1),
             incremental,

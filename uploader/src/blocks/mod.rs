@@ -7,11 +7,9 @@
 pub(crate) mod call;
 mod decode;
 mod error;
-mod pace;
 mod plan;
 mod put;
 mod read;
-pub(crate) mod retry;
 mod source;
 mod spans;
 
@@ -19,6 +17,7 @@ pub use error::PutError;
 pub use plan::{BlockPlan, Frame, MAX_FRAME, PlanError, PlannedPut, plan};
 
 use crate::aws::Session;
+use crate::pace::Patience;
 use crate::vault::Names;
 use bytes::Bytes;
 use decode::Decoders;
@@ -26,7 +25,6 @@ use imgtool::pack::Manifest;
 use imgtool::pass::BLOCK_LEN;
 use put::{Put, Putter};
 use read::Packs;
-use retry::Patience;
 use source::Source;
 use spans::{Span, Spans};
 use std::collections::VecDeque;

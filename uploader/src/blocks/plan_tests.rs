@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use imgtool::pack::{ManifestBlocks, PackRecord, SnapshotRecord};
+use crate::samples::{self, Sample};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -24,57 +24,22 @@ impl Content {
             Content::Free => None,
         }
     }
+
+    fn sample(self) -> Sample {
+        match (self, self.sha256()) {
+            (Content::Data(_) | Content::DataOfZeros, Some(sha256)) => {
+                Sample::Data { sha256, len: FRAME }
+            }
+            (_, Some(_)) => Sample::Zero,
+            (_, None) => Sample::Free,
+        }
+    }
 }
 
 const FRAME: u32 = 100;
 
 fn manifest(disk: &[Content]) -> Manifest {
-    let mut blocks = ManifestBlocks {
-        data: Vec::new(),
-        zero: Vec::new(),
-        free: Vec::new(),
-    };
-    let mut linear = Sha256::new();
-    let mut count = 0;
-    for (index, content) in (0u64..).zip(disk) {
-        if let Some(sha256) = content.sha256() {
-            linear.update(sha256);
-            count += 1;
-        }
-        let run = match content {
-            Content::Data(_) | Content::DataOfZeros => {
-                let offset = blocks.data.len() as u64 * u64::from(FRAME);
-                let sha256 = hex::encode(content.sha256().unwrap());
-                blocks.data.push((index, sha256, 0, offset, FRAME));
-                continue;
-            }
-            Content::Zero => &mut blocks.zero,
-            Content::Free => &mut blocks.free,
-        };
-        match run.last_mut() {
-            Some((first, count)) if *first + *count == index => *count += 1,
-            _ => run.push((index, 1)),
-        }
-    }
-    Manifest {
-        version: 1,
-        name: "web".into(),
-        identity: "1".repeat(64),
-        architecture: "x86_64".into(),
-        boot_modes: vec!["uefi".into()],
-        size: (disk.len() * BLOCK_LEN) as u64,
-        block_size: BLOCK_LEN as u64,
-        inputs: Vec::new(),
-        snapshot: SnapshotRecord {
-            changed_blocks_count: count,
-            linear_checksum: hex::encode(linear.finalize()),
-        },
-        packs: vec![PackRecord {
-            digest: "2".repeat(64),
-            size: blocks.data.len() as u64 * u64::from(FRAME),
-        }],
-        blocks,
-    }
+    samples::manifest(disk.iter().map(|it| it.sample()))
 }
 
 fn content() -> impl Strategy<Value = Content> {
@@ -206,7 +171,7 @@ fn what_no_image_can_be_is_refused_by_what_is_wrong() {
             "block 3 can't be where it says: there is no pack 1",
         ),
         (
-            refused(|it| it.blocks.data[1].3 = 101),
+            refused(|it| it.blocks.data[1].3 = it.packs[0].size - 99),
             "block 3 can't be where it says",
         ),
         (

@@ -3,8 +3,8 @@
 use super::call::{Calls, Failed, Verdict, by_kind};
 use super::decode::has_digest;
 use super::error::PutError;
-use super::retry::{Fault, Patience};
 use crate::aws::AwsError;
+use crate::pace::{Fault, Patience};
 use aws_sdk_ebs::error::SdkError;
 use aws_sdk_ebs::operation::put_snapshot_block::PutSnapshotBlockError;
 use aws_sdk_ebs::primitives::ByteStream;

@@ -1,9 +1,9 @@
 //! Ranges of packs, from the vault.
 
 use super::error::PutError;
-use super::retry::{Fault, Patience, Retries};
 use super::spans::Span;
 use crate::aws::{AwsError, Kind};
+use crate::pace::{Fault, Patience, Retries};
 use crate::vault::Names;
 use std::time::Duration;
 

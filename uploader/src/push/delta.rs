@@ -172,7 +172,15 @@ pub(super) fn bytes(sha256: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::push::samples::manifest;
+    use crate::samples::{self, Sample};
+
+    /// A manifest of blocks with these contents.
+    fn manifest(contents: &[u8]) -> Manifest {
+        samples::manifest(contents.iter().map(|content| Sample::Data {
+            sha256: [*content; 32],
+            len: 100 + u32::from(*content),
+        }))
+    }
 
     fn digests(manifest: &Manifest) -> Vec<(u64, String)> {
         let data = manifest.blocks.data.iter();

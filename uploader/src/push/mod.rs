@@ -7,19 +7,14 @@ mod delta;
 mod disk;
 mod error;
 mod objects;
-mod pace;
 mod pack;
 mod parts;
 mod source;
 mod uploads;
 
-#[cfg(test)]
-pub(crate) mod samples;
-
 pub use delta::{Delta, Frame, Known, NewPack, plan as plan_delta};
 pub use disk::Disk;
 pub use error::{ImageError, PushError};
-pub use pace::{Budget, Pace};
 pub use pack::Progress;
 pub use source::{Image, Pack};
 
@@ -173,9 +168,9 @@ async fn send_now(
     };
     let (digest, name) = (plan.digest, &delta.manifest.name);
     let text = text(&delta.manifest)?;
-    let bucket = Arc::new(Bucket::new(&session.s3, names, limits.seed));
+    let bucket = Bucket::new(&session.s3, names, limits.seed);
     if let Some(pack) = delta.pack {
-        let transfer = Transfer::new(bucket.clone(), image.clone(), pack, limits, progress);
+        let transfer = Transfer::new(&bucket, image.clone(), pack, limits, progress);
         let done = transfer.run().await?;
         (pushed.sent, pushed.resumed) = (done.sent, done.resumed);
     }

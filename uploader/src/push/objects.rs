@@ -1,8 +1,8 @@
 //! Single requests to the vault's bucket: what is there, and what is written once.
 
 use super::error::PushError;
-use super::pace::{Budget, Pace};
 use crate::aws::{AwsError, Kind};
+use crate::pace::{Calls, Failed, Fault, Patience, Verdict, by_kind};
 use crate::vault::Names;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -10,37 +10,30 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// How long one attempt to send may take: this, and for each so many bytes a second more. Slower
 /// links than that are none.
 const ATTEMPT: Duration = Duration::from_secs(60);
 const SLOWEST: u64 = 16 << 10;
 
-/// Codes of refusals that are not final: of two writers of one key, one is told to come again; and
-/// bytes may change on their way.
-const AGAIN: &[&str] = &[
-    "BadDigest",
-    "ConditionalRequestConflict",
-    "IncompleteBody",
-    "XAmzContentSHA256Mismatch",
-];
+/// Refusals of bytes that changed on their way.
+const GARBLED: &[&str] = &["BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch"];
+/// Of two writers of one key, one is told to come again.
+const RACE: &str = "ConditionalRequestConflict";
 
 /// The vault's bucket, as a push uses it.
-#[derive(Debug)]
 pub(super) struct Bucket {
     /// Retries by itself: for requests that are few and small.
     pub(super) s3: Client,
-    /// Does not: what is large is retried from the budget.
+    /// Does not: what is large is retried by `calls`.
     sender: Client,
     pub(super) name: String,
     /// Whose it has to be.
     pub(super) owner: String,
-    pub(super) gate: Arc<Gate>,
-    budget: Mutex<Budget>,
-    random: Mutex<fastrand::Rng>,
+    calls: Calls,
+    /// Spreads the pauses between retries.
+    seed: u64,
 }
 
 /// An object that is there.
@@ -63,9 +56,20 @@ impl Bucket {
             sender: Client::from_conf(sender),
             name: names.bucket(),
             owner: names.account.clone(),
-            gate: Arc::new(Gate::new(1)),
-            budget: Mutex::default(),
-            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            calls: Calls::new(1, Patience::default()),
+            seed,
+        }
+    }
+
+    /// The same, to which `most` requests at a time send something.
+    pub(super) fn with_requests(&self, most: usize) -> Bucket {
+        Bucket {
+            s3: self.s3.clone(),
+            sender: self.sender.clone(),
+            name: self.name.clone(),
+            owner: self.owner.clone(),
+            calls: Calls::new(most, Patience::default()),
+            seed: self.seed,
         }
     }
 
@@ -116,7 +120,7 @@ impl Bucket {
                 .await;
             sent.map_err(|error| AwsError::new("s3 PutObject", error))
         };
-        match self.retried(put).await {
+        match self.retried(0, put).await {
             Ok(_) => Ok(true),
             // Also after a try of ours that arrived, and whose answer did not.
             Err(PushError::Aws(error)) if error.kind == Kind::Conflict => Ok(false),
@@ -151,35 +155,47 @@ impl Bucket {
                 .await;
             sent.map_err(|error| AwsError::new("s3 UploadPart", error))
         };
-        let answer = self.retried(put).await?;
+        let answer = self.retried(number.unsigned_abs().into(), put).await?;
         Ok(answer.e_tag.unwrap_or_default())
     }
 
-    /// Calls until it succeeds, fails for good, or the budget is used up.
-    async fn retried<T, F>(&self, call: impl Fn() -> F) -> Result<T, PushError>
+    /// Calls until it goes through, fails for good, or none has gone through for too long.
+    async fn retried<T, F>(&self, part: u64, call: impl Fn() -> F) -> Result<T, PushError>
     where
         F: Future<Output = Result<T, AwsError>>,
     {
-        let mut attempt = 0;
-        loop {
-            let round = self.gate.round();
-            let error = match call().await {
-                Ok(answer) => {
-                    lock(&self.budget).succeeded();
-                    self.gate.succeeded();
-                    return Ok(answer);
-                }
-                Err(error) if error.is_transient() || AGAIN.contains(&error.code.as_str()) => error,
-                Err(error) => return Err(error.into()),
-            };
-            self.gate.failed(round);
-            let random = lock(&self.random).f64();
-            let Some(pause) = lock(&self.budget).retry(attempt, random) else {
-                return Err(PushError::Budget(error));
-            };
-            tracing::debug!(%error, attempt, ?pause, "again");
-            tokio::time::sleep(pause).await;
-            attempt += 1;
+        let tried = || async {
+            call().await.map_err(|error| {
+                let verdict = judged(&error);
+                (error, verdict)
+            })
+        };
+        let through = self.calls.until_through(self.seed ^ part, tried).await;
+        through.map_err(given_up)
+    }
+}
+
+/// What to do about a request that failed.
+fn judged(error: &AwsError) -> Verdict {
+    match error.kind {
+        _ if GARBLED.contains(&error.code.as_str()) => Verdict::Again(Fault::Garbled),
+        _ if error.code == RACE => Verdict::Again(Fault::Unavailable),
+        // A link that is too narrow for so many at a time answers none of them.
+        Kind::Unavailable if error.code.is_empty() => Verdict::Again(Fault::Unanswered),
+        // What is not there won't come: an upload that was ended.
+        Kind::NotFound => Verdict::Refused,
+        kind => by_kind(kind),
+    }
+}
+
+/// Why no more requests are made.
+fn given_up(failed: Failed) -> PushError {
+    match failed {
+        Failed::Refused(error) | Failed::Gone(error) if judged(&error) == Verdict::Refused => {
+            PushError::Aws(error)
+        }
+        Failed::Refused(error) | Failed::Gone(error) | Failed::Budget(_, error) => {
+            PushError::Budget(error)
         }
     }
 }
@@ -191,77 +207,60 @@ fn attempt(bytes: usize) -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build())
 }
 
-/// Lets so many requests through at a time as the pace allows.
-#[derive(Debug)]
-pub(super) struct Gate {
-    state: Mutex<State>,
-    changed: Notify,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(Debug)]
-struct State {
-    pace: Pace,
-    inside: usize,
-}
-
-/// A place behind the gate.
-#[derive(Debug)]
-pub(super) struct Permit(Arc<Gate>);
-
-impl Gate {
-    pub(super) fn new(most: usize) -> Gate {
-        Gate {
-            state: Mutex::new(State {
-                pace: Pace::new(most),
-                inside: 0,
-            }),
-            changed: Notify::new(),
+    fn error(code: &str, kind: Kind) -> AwsError {
+        AwsError {
+            operation: "s3 UploadPart",
+            kind,
+            code: code.to_owned(),
+            message: String::new(),
         }
     }
 
-    /// Allows another number from now on.
-    pub(super) fn allow(&self, most: usize) {
-        lock(&self.state).pace = Pace::new(most);
-    }
-
-    /// Waits for a place.
-    pub(super) async fn enter(self: &Arc<Gate>) -> Permit {
-        loop {
-            let changed = self.changed.notified();
-            {
-                let mut state = lock(&self.state);
-                if state.inside < state.pace.limit() {
-                    state.inside += 1;
-                    return Permit(self.clone());
-                }
-            }
-            changed.await;
+    #[test]
+    fn what_may_pass_is_sent_again() {
+        let again = Verdict::Again;
+        for (code, kind, verdict) in [
+            ("SlowDown", Kind::Throttled, again(Fault::Throttled)),
+            (
+                "InternalError",
+                Kind::Unavailable,
+                again(Fault::Unavailable),
+            ),
+            ("", Kind::Unavailable, again(Fault::Unanswered)),
+            ("BadDigest", Kind::Refused, again(Fault::Garbled)),
+            ("IncompleteBody", Kind::Refused, again(Fault::Garbled)),
+            (
+                "ConditionalRequestConflict",
+                Kind::Conflict,
+                again(Fault::Unavailable),
+            ),
+            ("PreconditionFailed", Kind::Conflict, Verdict::Refused),
+            ("NoSuchUpload", Kind::NotFound, Verdict::Refused),
+            ("AccessDenied", Kind::Denied, Verdict::Refused),
+            ("ExpiredToken", Kind::Credentials, Verdict::Refused),
+        ] {
+            assert_eq!(judged(&error(code, kind)), verdict, "{code}");
         }
     }
 
-    fn round(&self) -> u64 {
-        lock(&self.state).pace.round()
+    /// What passed may be sent again later: the push says so. What is refused is told as it is, for
+    /// some refusals mean that another push was faster.
+    #[test]
+    fn who_gives_up_says_whether_to_go_on() {
+        for failed in [
+            Failed::Budget(120, error("InternalError", Kind::Unavailable)),
+            Failed::Refused(error("BadDigest", Kind::Refused)),
+        ] {
+            let told = given_up(failed);
+            assert!(matches!(told, PushError::Budget(_)));
+            let hint = told.hint().unwrap_or_default();
+            assert!(hint.contains("goes on from there"));
+        }
+        let refused = given_up(Failed::Refused(error("NoSuchUpload", Kind::NotFound)));
+        assert!(matches!(refused, PushError::Aws(error) if error.code == "NoSuchUpload"));
     }
-
-    fn succeeded(&self) {
-        lock(&self.state).pace.succeeded();
-        self.changed.notify_one();
-    }
-
-    fn failed(&self, round: u64) {
-        lock(&self.state).pace.failed(round);
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        lock(&self.0.state).inside -= 1;
-        self.0.changed.notify_one();
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

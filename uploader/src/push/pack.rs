@@ -28,7 +28,9 @@ pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 pub(super) struct Transfer(Arc<Inner>);
 
 struct Inner {
-    bucket: Arc<Bucket>,
+    bucket: Bucket,
+    /// A permit for each part that may be in memory.
+    places: Arc<Semaphore>,
     image: Arc<Image>,
     pack: NewPack,
     key: String,
@@ -62,7 +64,7 @@ enum Round {
 
 impl Transfer {
     pub(super) fn new(
-        bucket: Arc<Bucket>,
+        bucket: &Bucket,
         image: Arc<Image>,
         pack: NewPack,
         limits: &Limits,
@@ -70,11 +72,10 @@ impl Transfer {
     ) -> Transfer {
         let lens = pack.frames.iter().map(|frame| frame.len);
         let parts = parts::cut(lens, pack.table.len() as u64);
-        bucket
-            .gate
-            .allow(parts::in_flight(&parts, limits.memory, limits.requests));
+        let places = parts::in_flight(&parts, limits.memory, limits.requests);
         Transfer(Arc::new(Inner {
-            bucket,
+            bucket: bucket.with_requests(places),
+            places: Arc::new(Semaphore::new(places)),
             image,
             key: Names::pack_key(&pack.record.digest),
             sums: parts.iter().map(|_| OnceLock::new()).collect(),
@@ -251,11 +252,11 @@ impl Transfer {
         let mut next = 0;
         loop {
             tokio::select! {
-                permit = self.0.bucket.gate.enter(), if next < count => {
+                Ok(place) = self.0.places.clone().acquire_owned(), if next < count => {
                     let (this, target, at) = (self.clone(), target.clone(), next);
                     tasks.spawn(async move {
                         let tag = this.part(at, &target).await?;
-                        drop(permit);
+                        drop(place);
                         Ok::<_, PushError>((at, tag))
                     });
                     next += 1;

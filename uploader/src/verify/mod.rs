@@ -13,7 +13,7 @@ pub use report::{Difference, Problem, Report};
 use crate::aws::Session;
 use crate::blocks::call::Calls;
 use crate::blocks::plan;
-use crate::blocks::retry::Patience;
+use crate::pace::Patience;
 use imgtool::pack::Manifest;
 use imgtool::pass::BLOCK_LEN;
 use listing::{Listed, Listing};

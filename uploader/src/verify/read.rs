@@ -4,7 +4,7 @@ use super::VerifyError;
 use super::listing::Listed;
 use crate::aws::{AwsError, Kind};
 use crate::blocks::call::{Calls, Failed, Verdict, by_kind};
-use crate::blocks::retry::Fault;
+use crate::pace::Fault;
 use aws_sdk_ebs::operation::get_snapshot_block::{GetSnapshotBlockError, GetSnapshotBlockOutput};
 use aws_sdk_ebs::types::ValidationExceptionReason;
 use base64::Engine;

@@ -1,6 +1,7 @@
 //! Images of blocks that are made up, as imgtool writes them.
 
-use imgtool::pack::{Manifest, ManifestBlocks, PackRecord, SnapshotRecord};
+use crate::samples::{Sample, manifest};
+use imgtool::pack::{Manifest, seek_table};
 use imgtool::pass::BLOCK_LEN;
 use sha2::{Digest, Sha256};
 use uploader::blocks::{BlockPlan, plan};
@@ -44,58 +45,27 @@ impl Image {
 
     /// With these frames for the blocks' content: the manifest says that they are right.
     pub fn with_frames(blocks: &[Block], frame: impl Fn(u64) -> Vec<u8>) -> Image {
-        let mut pack = Vec::new();
-        let (mut names, mut linear) = (Sha256::new(), Sha256::new());
-        let mut all = ManifestBlocks {
-            data: Vec::new(),
-            zero: Vec::new(),
-            free: Vec::new(),
-        };
-        let mut count = 0;
-        for (index, block) in (0..).zip(blocks) {
-            let sha256 = match block {
-                Block::Free => {
-                    all.free.push((index, 1));
-                    continue;
-                }
-                Block::Zero => {
-                    all.zero.push((index, 1));
-                    Sha256::digest(vec![0; BLOCK_LEN])
-                }
+        let (mut pack, mut lens) = (Vec::new(), Vec::new());
+        let samples: Vec<Sample> = blocks
+            .iter()
+            .map(|block| match block {
+                Block::Free => Sample::Free,
+                Block::Zero => Sample::Zero,
                 Block::Data(number) => {
-                    let (sha256, frame) = (Sha256::digest(content(*number)), frame(*number));
+                    let frame = frame(*number);
                     let len = u32::try_from(frame.len()).unwrap();
-                    let entry = (index, hex::encode(sha256), 0, pack.len() as u64, len);
-                    all.data.push(entry);
-                    names.update(len.to_le_bytes());
-                    names.update(sha256);
                     pack.extend(frame);
-                    sha256
+                    lens.push(len);
+                    let sha256 = Sha256::digest(content(*number)).into();
+                    Sample::Data { sha256, len }
                 }
-            };
-            linear.update(sha256);
-            count += 1;
+            })
+            .collect();
+        pack.extend(seek_table(&lens).unwrap());
+        Image {
+            manifest: manifest(samples),
+            pack,
         }
-        let manifest = Manifest {
-            version: 1,
-            name: "web".into(),
-            identity: "1".repeat(64),
-            architecture: "x86_64".into(),
-            boot_modes: vec!["uefi".into()],
-            size: (blocks.len() * BLOCK_LEN) as u64,
-            block_size: BLOCK_LEN as u64,
-            inputs: Vec::new(),
-            snapshot: SnapshotRecord {
-                changed_blocks_count: count,
-                linear_checksum: hex::encode(linear.finalize()),
-            },
-            packs: vec![PackRecord {
-                digest: hex::encode(names.finalize()),
-                size: pack.len() as u64,
-            }],
-            blocks: all,
-        };
-        Image { manifest, pack }
     }
 
     pub fn plan(&self) -> BlockPlan {

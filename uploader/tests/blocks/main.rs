@@ -4,6 +4,8 @@
 
 mod image;
 mod place;
+#[path = "../../src/samples.rs"]
+mod samples;
 
 use emulator_tests::Emulator;
 use emulator_tests::gateway::fault::{Fault, Side, When};
@@ -226,7 +228,7 @@ async fn a_pack_that_is_not_the_manifests_is_named(emulator: &Emulator) {
     // A pack that is shorter than it is said to be: where a frame would begin, and within one.
     let mut image = Image::new(&blocks[..1]);
     image.manifest.packs[0].size += 1000;
-    image.manifest.blocks.data[0].4 += 10;
+    image.manifest.blocks.data[0].4 += 1000;
     corrupt(&image, 0, "behind the pack's end").await;
     let mut image = Image::new(&blocks[..1]);
     image.manifest.packs[0].size *= 3;

@@ -110,13 +110,14 @@ impl Machine {
     }
 
     /// A snapshot that was to be deleted is not there. One that was just started may come to be
-    /// seen, and be registered by another agent: it has to be gone before the request has failed.
+    /// seen, and stay, or be registered by another agent: it has to be gone before the
+    /// request has failed. All that a record names was started before the record was written.
     pub(super) fn missing(&self, mut state: State, id: String, now: OffsetDateTime) -> Next {
         let record = state.stored.as_ref().map(|it| &it.record);
         let may_come = record.is_some_and(|it| {
-            it.phase == Phase::Failing
-                && it.snapshot.as_ref() == Some(&id)
-                && it.start.as_ref().is_some_and(|it| now - it.at < GRACE)
+            matches!(it.phase, Phase::Failing | Phase::Finished)
+                && it.snapshot.iter().chain(&it.earlier).any(|it| *it == id)
+                && now - it.updated < GRACE
         });
         if !may_come {
             return self.delete_next(state, now);

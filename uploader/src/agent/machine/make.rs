@@ -124,7 +124,7 @@ impl Machine {
         let incremental = incremental && record.incremental;
         match record.snapshot.clone() {
             Some(id) => state.to(Step::Discard { incremental }, Action::DeleteSnapshot(id)),
-            None => self.next_attempt(state, incremental, now),
+            None => self.next_attempt(state, incremental, false, now),
         }
     }
 
@@ -132,6 +132,7 @@ impl Machine {
         &self,
         mut state: State,
         incremental: bool,
+        is_deleted: bool,
         now: OffsetDateTime,
     ) -> Next {
         let Some(record) = state.stored.as_ref().map(|it| it.record.clone()) else {
@@ -139,7 +140,7 @@ impl Machine {
         };
         state.sealed = None;
         state.refuses = None;
-        state.write(record.next_attempt(incremental), now)
+        state.write(record.next_attempt(incremental, is_deleted), now)
     }
 
     fn register(&self, state: State) -> Next {

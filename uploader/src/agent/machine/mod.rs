@@ -1,7 +1,7 @@
 //! What to do about a request, as a pure function: `(state, event) → (state, action)`.
 //!
 //! There is no lease: two agents may work on one request, and either may die at any point. That is
-//! safe because of four rules, which docs/agent.md explains and the model (`model.rs`) tests:
+//! safe because of four rules, which docs/agent.md explains and the model (`model/`) tests:
 //!
 //! 1. Whatever is made has a name that follows from the request: a snapshot its client token, an
 //!    image its name. Doing it twice is doing it once.
@@ -187,8 +187,11 @@ impl Machine {
                 state.refuses.get_or_insert(now);
                 state.read_again()
             }
-            (Step::Discard { incremental }, Event::Deleted | Event::Missing) => {
-                self.next_attempt(state, incremental, now)
+            (Step::Discard { incremental }, Event::Deleted) => {
+                self.next_attempt(state, incremental, true, now)
+            }
+            (Step::Discard { incremental }, Event::Missing) => {
+                self.next_attempt(state, incremental, false, now)
             }
             (Step::Discard { .. } | Step::Register, Event::InUse | Event::NameTaken)
             | (Step::Register, Event::Registered(_))

@@ -10,10 +10,22 @@ pub(crate) enum Fault {
     Throttled,
     /// The service or the way to it failed.
     Unavailable,
+    /// No answer came in the time that a call has: the way may be too narrow for so many.
+    Unanswered,
     /// The service does not know what was made a moment ago.
     Absent,
     /// What arrived is not what was sent: something between changed it, or broke it off.
     Garbled,
+}
+
+impl Fault {
+    /// Whether fewer calls at a time may help.
+    pub(crate) fn asks_for_fewer(self) -> bool {
+        match self {
+            Fault::Throttled | Fault::Unanswered => true,
+            Fault::Unavailable | Fault::Absent | Fault::Garbled => false,
+        }
+    }
 }
 
 /// How long faults are waited out in which no call at all goes through.
@@ -21,7 +33,7 @@ pub(crate) enum Fault {
 pub(crate) struct Patience {
     /// With throttles: AWS's buckets refill within seconds, an account's busy hour takes longer.
     pub(crate) throttled: Duration,
-    /// With 5xx and broken connections.
+    /// With 5xx, broken connections and silence.
     pub(crate) unavailable: Duration,
     /// With what is not there yet. "Up to a minute", as users report: twice that.
     pub(crate) absent: Duration,
@@ -50,7 +62,7 @@ impl Default for Patience {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GaveUp(pub(crate) Duration);
 
-/// The faults of one block.
+/// The faults of one call: for a block, or a part.
 #[derive(Debug)]
 pub(crate) struct Retries {
     patience: Patience,
@@ -86,7 +98,7 @@ impl Retries {
         }
         let enough = match fault {
             Fault::Throttled => self.waited >= patience.throttled,
-            Fault::Unavailable => self.waited >= patience.unavailable,
+            Fault::Unavailable | Fault::Unanswered => self.waited >= patience.unavailable,
             // Once a call went through, it is there: this is another kind of absence.
             Fault::Absent => through > 0 || self.waited >= patience.absent,
             Fault::Garbled => {
@@ -131,6 +143,7 @@ mod tests {
         for (fault, least, most) in [
             (Fault::Throttled, 300, 305),
             (Fault::Unavailable, 120, 125),
+            (Fault::Unanswered, 120, 125),
             (Fault::Absent, 120, 125),
         ] {
             let (_, waited) = total(fault);

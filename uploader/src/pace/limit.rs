@@ -3,8 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Additive increase, multiplicative decrease: a throttle halves the number of calls, once for all
-/// calls that ran when it came; as many successes as there are calls add one.
+/// Additive increase, multiplicative decrease, as TCP does it: a throttle halves the number of calls,
+/// once for all calls that ran when it came; as many successes as there are calls add one. Who waits
+/// has a turn in the order of coming.
 pub(crate) struct Pace {
     calls: Semaphore,
     state: Mutex<State>,
@@ -82,8 +83,8 @@ impl Turn<'_> {
         }
     }
 
-    /// The call was throttled.
-    pub(crate) fn was_throttled(self) {
+    /// The call was throttled, or got no answer.
+    pub(crate) fn was_too_many(self) {
         let mut state = self.pace.state();
         // Those that ran at the same time tell nothing new.
         if self.cuts == state.cuts {
@@ -134,9 +135,9 @@ mod tests {
         let pace = Pace::new(16);
         let turns: Vec<_> = std::iter::from_fn(|| now(&pace)).collect();
         assert_eq!(turns.len(), 16);
-        turns.into_iter().for_each(Turn::was_throttled);
+        turns.into_iter().for_each(Turn::was_too_many);
         assert_eq!(pace.limit(), 8);
-        now(&pace).unwrap().was_throttled();
+        now(&pace).unwrap().was_too_many();
         assert_eq!(pace.limit(), 4);
         assert_eq!(
             std::iter::from_fn(|| now(&pace)).collect::<Vec<_>>().len(),
@@ -159,7 +160,7 @@ mod tests {
                     0 => running.extend(now(&pace)),
                     _ if running.is_empty() => {}
                     1 => running.remove(0).went_well(),
-                    2 => running.remove(0).was_throttled(),
+                    2 => running.remove(0).was_too_many(),
                     _ => drop(running.remove(0)),
                 }
                 prop_assert!((1..=most).contains(&pace.limit()));

@@ -1,0 +1,52 @@
+//! Bodies that are read whole.
+
+use crate::aws::AwsError;
+use crate::gateway::body::Stalled;
+use crate::http::{Body, ReadError, read_at_most};
+use bytes::Bytes;
+
+/// Most bytes of a body that is read whole: of every service but S3, and of EBS but for blocks.
+const MOST_WHOLE: usize = 4 << 20;
+
+/// Reads a body that is not too long.
+pub(in crate::gateway) async fn read(body: Body) -> Result<Bytes, AwsError> {
+    read_up_to(body, MOST_WHOLE).await
+}
+
+pub(super) async fn read_up_to(body: Body, most: usize) -> Result<Bytes, AwsError> {
+    let too_long = || {
+        let message = format!("The request's body is longer than {most} bytes");
+        AwsError::new("RequestEntityTooLarge", message).with_status(413)
+    };
+    if http_body::Body::size_hint(&body).lower() > most as u64 {
+        return Err(too_long());
+    }
+    match read_at_most(body, most).await {
+        Ok(body) => Ok(body),
+        Err(ReadError::TooLong(_)) => Err(too_long()),
+        Err(error @ ReadError::Broken { .. }) => Err(broken(&error)),
+    }
+}
+
+/// A body of which nothing came for too long.
+pub(crate) fn stalled() -> AwsError {
+    AwsError::new(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout \
+         period.",
+    )
+}
+
+/// A body that did not come to its end.
+fn broken(error: &ReadError) -> AwsError {
+    let ReadError::Broken { read, cause } = error else {
+        return AwsError::unavailable(error.to_string());
+    };
+    if cause.is::<Stalled>() {
+        return stalled();
+    }
+    AwsError::new(
+        "IncompleteBody",
+        format!("The body broke off after {read} bytes: {cause}"),
+    )
+}
