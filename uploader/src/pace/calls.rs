@@ -257,7 +257,7 @@ mod tests {
     fn a_call_that_is_dropped_keeps_no_turn() {
         let calls = Calls::new(1, quick());
         block_on(async {
-            let stuck = calls.until_through(1, || std::future::pending::<Result<(), _>>());
+            let stuck = calls.until_through(1, std::future::pending::<Result<(), _>>);
             let stuck = tokio::time::timeout(Duration::from_millis(5), stuck);
             assert!(stuck.await.is_err());
             answered(&calls, &[]).await.unwrap();
