@@ -5,6 +5,7 @@ mod digest;
 mod upset;
 
 use super::answer::{self, Context};
+use super::at_work::AtWork;
 use super::body::{self, Stalled};
 use super::fault::{self, Book, Subject};
 use super::operation::{self, is_s3};
@@ -63,6 +64,7 @@ pub(super) struct Shared {
     pub(super) state: State,
     pub(super) faults: Book,
     pub(super) writers: Writers,
+    pub(super) at_work: AtWork,
     pub(super) limits: Limits,
     pub(super) address: SocketAddr,
     pub(super) ca_bundle: PathBuf,
@@ -84,7 +86,10 @@ impl Shared {
         let body = body::of_client(body, self.limits.stall, expects);
         let id = self.services.ids.request();
         match self.recognize(parts, secure, id) {
-            Ok(asked) => self.dispatch(asked, body).await,
+            Ok(asked) => {
+                let _work = self.at_work.begin(asked.caller.account.as_str());
+                self.dispatch(asked, body).await
+            }
             Err(refused) => Ok(*refused),
         }
     }
