@@ -1,4 +1,6 @@
-"""Every test gets accounts of its own on one emulator; those that harm it start one of their own."""
+"""What the tests of unmodified clients and those of the flow share: every test gets accounts of its
+own on one emulator; those that harm it start one of their own. A conftest imports what it wants of
+this by name."""
 
 import os
 import shutil
@@ -104,6 +106,18 @@ def coldsnap():
     if not found:
         needed(TOOLS / "tools/bin/coldsnap", ".ci/setup --test")
     return found
+
+
+@pytest.fixture
+def snap(coldsnap, emulator, aws):
+    """Calls coldsnap in the test's account."""
+
+    def call(*arguments):
+        # The SDK for Rust does not read AWS_CA_BUNDLE.
+        environment = emulator.environment(aws.account) | {"SSL_CERT_FILE": emulator.ca}
+        return run(coldsnap, *arguments, env=environment, timeout=900).stdout.strip()
+
+    return call
 
 
 def needed(path, how):
