@@ -11,6 +11,7 @@ mod progress;
 mod publish;
 mod push;
 mod requests;
+mod snapshot_key;
 mod vault;
 mod verify;
 
