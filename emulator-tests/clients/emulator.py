@@ -1,9 +1,11 @@
 """The shipped program `emulator`, as a user runs it."""
 
+import http.client
 import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from target import Target, wait
@@ -65,6 +67,25 @@ class Emulator:
     def wait_gone(self):
         """Until the one that was killed is gone."""
         wait(self.status, None)
+
+    def at_work(self, account):
+        """How many requests of an account are being answered."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", "/_emulator/status")
+            return json.load(connection.getresponse())["at_work"].get(account, 0)
+        finally:
+            connection.close()
+
+    def quiet(self, account, seconds=300):
+        """Waits until no request of an account is being answered. What a client sent before it was
+        killed is done all the same, after its end; three looks, because the first may come before
+        the gateway has seen the last of it."""
+        end, looks = time.monotonic() + seconds, 0
+        while looks < 3:
+            looks = 0 if self.at_work(account) else looks + 1
+            assert time.monotonic() < end, f"{account} is still being answered after {seconds} s"
+            time.sleep(0.1)
 
     def target(self, name):
         """Its endpoint, for a test's own accounts."""

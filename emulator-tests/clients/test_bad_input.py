@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import can_mount, needed
+from fixtures import can_mount, needed
 from emulator import ROOT
 from target import BLOCK, block, digest
 

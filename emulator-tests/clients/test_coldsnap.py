@@ -1,9 +1,6 @@
 """coldsnap, unmodified, carries a disk that imgtool built up and down again."""
 
 import hashlib
-import subprocess
-
-import pytest
 
 from target import REGION, pages
 
@@ -11,25 +8,6 @@ from target import REGION, pages
 def sha256(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@pytest.fixture
-def snap(coldsnap, emulator, aws):
-    """Calls coldsnap in the test's account."""
-
-    def call(*arguments):
-        done = subprocess.run(
-            [coldsnap, *[str(it) for it in arguments]],
-            # The SDK for Rust does not read AWS_CA_BUNDLE.
-            env=emulator.environment(aws.account) | {"SSL_CERT_FILE": emulator.ca},
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    return call
 
 
 def upload(snap, image, *options):

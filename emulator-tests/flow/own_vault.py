@@ -8,6 +8,8 @@ import uuid
 
 REGION = "us-east-1"
 VAULT = "image-vault"
+# Whoever owns a key gives it this tag, with the vault's name: its converter may use the key.
+KEY_TAG = "image-vault-snapshots"
 
 
 class OwnVault:
@@ -40,6 +42,10 @@ class OwnVault:
         key = self.kms.create_key(**more)["KeyMetadata"]
         self.kms.create_alias(AliasName=alias, TargetKeyId=key["KeyId"])
         return key["Arn"]
+
+    def lent_key(self, alias):
+        """A key that is not the vault's, and that its converter may use."""
+        return self.made_key(alias, Tags=[{"TagKey": KEY_TAG, "TagValue": VAULT}])
 
     def made_queue(self, name):
         attributes = {"KmsMasterKeyId": self.key, "VisibilityTimeout": "120"}
@@ -99,6 +105,10 @@ class OwnVault:
     def send(self, message):
         body = message if isinstance(message, str) else json.dumps(message)
         self.sqs.send_message(QueueUrl=self.queue, MessageBody=body)
+
+    def manifest(self, image):
+        """Where an image's manifest is, as the tag says that tells where it came from."""
+        return f"s3://{self.bucket}/{image.key}"
 
     def images(self):
         return self.ec2.describe_images(Owners=["self"])["Images"]

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from own_vault import OwnVault, VAULT
+from own_vault import KEY_TAG, OwnVault, VAULT
 from sample import noise, sample
 from target import content
+from waiting import LONG, says
 
 
 @pytest.fixture
@@ -48,7 +49,8 @@ def tags(of):
 def test_an_ami_has_all_that_a_modern_one_has(vault, uploader, agent):
     image = vault.push(sample())
     request = asked(
-        uploader, "web", "--ami-name", "web 1.4", "--description", "a web", "--tag", "team=shop"
+        uploader, "web", "--ami-name", "web 1.4", "--image-version", "1.4-rc1+3",
+        "--description", "a web", "--tag", "team=shop", "--tag", "version=mine",
     )
     done = agent()
     assert [it["outcome"] for it in done.ended] == ["finished"], done.stderr
@@ -84,10 +86,13 @@ def test_an_ami_has_all_that_a_modern_one_has(vault, uploader, agent):
     own = {
         "image-vault:vault": VAULT,
         "image-vault:image": "web",
+        "image-vault:version": "1.4-rc1+3",
         "image-vault:digest": image.digest,
+        "image-vault:source": vault.manifest(image),
         "image-vault:request": request,
         "Name": "web 1.4",
         "team": "shop",
+        "version": "mine",
     }
     assert tags(ami) == own and tags(snapshot) == own
 
@@ -96,6 +101,25 @@ def test_an_ami_has_all_that_a_modern_one_has(vault, uploader, agent):
     record = vault.record(request)
     assert (record["phase"], record["ami"]) == ("finished", ami["ImageId"])
     assert vault.waiting() == 0 and vault.letters() == []
+
+
+def test_tags_of_a_request_that_says_nothing(vault, uploader, agent):
+    """A version that nobody said is not made up, and the source leads to the manifest."""
+    image = vault.push(sample())
+    request = asked(uploader, "web")
+    agent()
+    (ami,), (snapshot,) = vault.images(), vault.snapshots()
+    own = {
+        "image-vault:vault": VAULT,
+        "image-vault:image": "web",
+        "image-vault:digest": image.digest,
+        "image-vault:source": vault.manifest(image),
+        "image-vault:request": request,
+        "Name": f"web-{image.digest[:8]}-{request[:8]}",
+    }
+    assert tags(ami) == own and tags(snapshot) == own
+    bucket, key = own["image-vault:source"].removeprefix("s3://").split("/", 1)
+    assert vault.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == image.text()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +142,7 @@ def test_convert_waits_and_prints_the_ami(vault, uploader):
         # Name, digits of digest and request.
         assert ami["Name"] == f"web-{sample().digest[:8]}-{region['request'][:8]}"
         assert "arn:" in done.stderr, "who asks"
-        assert running.wait(30) == 0
+        assert running.wait(LONG) == 0
         running.communicate()
     # Without an agent it says so, and what to do.
     late = uploader("convert", "web", "--timeout", 1, check=False)
@@ -142,7 +166,7 @@ def test_another_key_is_a_whole_snapshot_with_that_key(vault, uploader, agent):
     image = vault.push(sample())
     asked(uploader, "web")
     agent()
-    other = vault.made_key("alias/other")
+    other = vault.lent_key("alias/other")
     request = asked(uploader, "web", "--kms-key", "alias/other")
     agent()
     record = vault.record(request)
@@ -150,6 +174,36 @@ def test_another_key_is_a_whole_snapshot_with_that_key(vault, uploader, agent):
     keys = {it["SnapshotId"]: it["KmsKeyId"] for it in vault.snapshots()}
     assert keys[record["snapshot"]] == other
     assert content(vault.ebs, record["snapshot"]) == image.put
+
+
+def test_a_key_that_the_converter_may_not_use(vault, uploader, tmp_path):
+    """It is told before anything is asked for, or sent, and how to allow it."""
+    image = vault.push(sample())
+    other = vault.made_key("alias/other")
+    theirs = vault.aws.key(account=vault.aws.other)
+    new, pack = sample(version=2), tmp_path / "web.pack"
+    pack.write_bytes(new.pack)
+    pack.with_name("web.pack.json").write_bytes(new.text())
+    for command in (("convert", "web"), ("publish", pack)):
+        done = uploader(*command, "--kms-key", "alias/other", check=False)
+        assert done.returncode == 2 and done.stdout == ""
+        assert f"--kms-key alias/other: the converter may not use {other}" in done.stderr
+        assert f"aws kms tag-resource --region us-east-1 --key-id {other}" in done.stderr
+        assert f"TagKey={KEY_TAG},TagValue={VAULT}" in done.stderr
+    wrong = [{"TagKey": KEY_TAG, "TagValue": "other-vault"}]
+    vault.kms.tag_resource(KeyId=other, Tags=wrong)
+    done = uploader("convert", "web", "--kms-key", other, check=False)
+    assert done.returncode == 2 and "may not use" in done.stderr
+    done = uploader("convert", "web", "--kms-key", theirs, check=False)
+    assert done.returncode == 2 and theirs in done.stderr
+    assert vault.waiting() == 0
+    kept = vault.s3.list_objects_v2(Bucket=vault.bucket)["Contents"]
+    assert {it["Key"] for it in kept} == {image.key, f"packs/{image.pack_digest}"}
+    # What the hint says helps; and the vault's own key needs no tag.
+    vault.kms.tag_resource(KeyId=other, Tags=[{"TagKey": KEY_TAG, "TagValue": VAULT}])
+    for key in ("alias/other", vault.key, f"alias/{VAULT}"):
+        asked(uploader, "web", "--kms-key", key)
+    assert vault.waiting() == 3
 
 
 def test_without_its_parent_a_snapshot_is_whole(vault, uploader, agent):
@@ -171,6 +225,7 @@ def test_a_snapshot_that_only_says_it_is_the_image_is_no_parent(vault, uploader,
         "image-vault:vault": VAULT,
         "image-vault:image": "web",
         "image-vault:digest": first.digest,
+        "image-vault:source": vault.manifest(first),
         "image-vault:request": "07070707-0707-4707-8707-070707070707",
     }
     vault.aws.snapshot(
@@ -187,13 +242,16 @@ def test_a_snapshot_that_only_says_it_is_the_image_is_no_parent(vault, uploader,
     assert content(vault.ebs, record["snapshot"]) == second.put
 
 
-def test_two_agents_share_twenty_requests(vault, uploader):
+def test_two_agents_share_twenty_requests(vault, uploader, emulator):
+    # However much later one of them starts, the other has not done them all by then.
+    faults(emulator, vault.account, "--service ec2 --operation RegisterImage --delay-ms 1000")
     for number in range(4):
         vault.push(sample(name=f"app{number}", blocks=4))
     requests = [asked(uploader, f"app{number % 4}") for number in range(20)]
     arguments = ("agent", "--until-idle", 4, "--json")
     agents = [uploader.start(*arguments) for _ in range(2)]
-    said = [it.communicate(timeout=240) for it in agents]
+    said = [it.communicate(timeout=LONG) for it in agents]
+    emulator.cli("fault", "clear")
     done = [[json.loads(line) for line in out.splitlines()] for out, _ in said]
     assert all(it["outcome"] == "finished" for some in done for it in some), said
     amis = [it["ami"] for some in done for it in some]
@@ -244,30 +302,26 @@ def test_an_agent_killed_forty_times_makes_one_ami_for_each_request(
     arguments = ("agent", "--verbose", "--visibility", 3, "--pause", 1, "--tries", 200)
     killed = []
     for state, delay in KILLS:
-        running = uploader.start(*arguments, "--until-idle", 20)
-        if state is None:
-            time.sleep(delay)
-            killed.append("any")
-        else:
-            for line in running.stderr:
-                if line.strip() == f"uploader: step {state}":
-                    killed.append(state)
-                    break
-            time.sleep(delay)
+        running = uploader.start(*arguments, "--until-idle", 120)
+        if state is not None:
+            assert says(running, f"uploader: step {state}"), state
+        time.sleep(delay)
         running.kill()
         running.communicate()
         assert running.returncode == -signal.SIGKILL, (state, running.returncode)
+        killed.append(state)
     assert len(killed) == len(KILLS) == 40
     assert all(killed.count(state) == 2 for state in STATES)
 
     # What is left is made by whoever is left alone. A request that met trouble is laid aside, for
     # longer than an agent without work stays.
-    ends = time.monotonic() + 300
+    ends = time.monotonic() + 3 * LONG
     while any(vault.record(it)["phase"] != "finished" for it in requests):
         assert time.monotonic() < ends, [vault.record(it) for it in requests]
-        done = agent("--tries", 200, idle=8, timeout=400)
+        done = agent("--tries", 200, idle=8, timeout=3 * LONG)
         assert {it["outcome"] for it in done.ended} <= {"finished", "released"}, done.stderr
     emulator.cli("fault", "clear")
+    emulator.quiet(vault.account)
     one_each(vault, requests)
     for snapshot in vault.snapshots():
         found = content(vault.ebs, snapshot["SnapshotId"])
@@ -294,36 +348,36 @@ def test_two_agents_with_one_message_make_one_ami(vault, uploader, emulator):
         emulator,
         vault.account,
         "--service sqs --operation ChangeMessageVisibility --status 400 --code AccessDenied",
-        "--service ebs --operation PutSnapshotBlock --delay-ms 1500",
+        "--service ebs --operation PutSnapshotBlock --delay-ms 5000",
     )
-    arguments = ("agent", "--until-idle", 8, "--visibility", 3, "--pause", 1, "--workers", 4)
-    agents = [uploader.start(*arguments, "--json") for _ in range(2)]
-    said = [it.communicate(timeout=240) for it in agents]
-    worked = [out for out, _ in said if out]
+    arguments = ("agent", "--verbose", "--json", "--until-idle", 12)
+    arguments += ("--visibility", 3, "--pause", 1, "--workers", 4)
+    agents = [uploader.start(*arguments) for _ in range(2)]
+    # Both are at it at the same time: with these delays neither has come to its end.
+    assert all(says(it, "uploader: step put-blocks") for it in agents)
     emulator.cli("fault", "clear")
-    assert len(worked) == 2, said
+    said = [it.communicate(timeout=LONG) for it in agents]
+    outcomes = [[json.loads(line)["outcome"] for line in out.splitlines()] for out, _ in said]
+    assert all("finished" in some for some in outcomes), said
     one_each(vault, [request])
 
 
 def test_sigterm_leaves_the_request_to_the_next(vault, uploader, agent, emulator):
     vault.push(sample(blocks=24))
     request = asked(uploader, "web")
-    slow = "--service ebs --operation PutSnapshotBlock --delay-ms 2000"
+    # Half a minute a block: whoever ends before that has waited for none.
+    slow = "--service ebs --operation PutSnapshotBlock --delay-ms 30000"
     faults(emulator, vault.account, slow)
-    running = uploader.start("agent", "--verbose", "--workers", 2)
-    for line in running.stderr:
-        if line.strip() == "uploader: step put-blocks":
-            break
+    running = uploader.start("agent", "--verbose", "--workers", 2, "--visibility", 3600)
+    assert says(running, "uploader: step put-blocks")
     began = time.monotonic()
     running.send_signal(signal.SIGTERM)
-    _, stderr = running.communicate(timeout=30)
-    assert running.returncode == 0 and time.monotonic() - began < 5
+    _, stderr = running.communicate(timeout=LONG)
+    assert running.returncode == 0 and time.monotonic() - began < 30
     assert "left to the next agent" in stderr
     emulator.cli("fault", "clear")
-    # At once: it was given back.
-    began = time.monotonic()
-    agent("--once")
-    assert time.monotonic() - began < 20
+    # It was given back: otherwise it would be hidden for an hour.
+    agent("--once", timeout=LONG)
     one_each(vault, [request])
 
 
@@ -490,7 +544,7 @@ def test_a_name_that_is_taken(vault, uploader, agent):
 
 def test_a_key_that_was_disabled(vault, uploader, agent):
     vault.push(sample())
-    other = vault.made_key("alias/other")
+    other = vault.lent_key("alias/other")
     request = asked(uploader, "web", "--kms-key", "alias/other")
     vault.kms.disable_key(KeyId=other)
     agent()
@@ -565,6 +619,8 @@ def test_bad_arguments_are_told_by_name(vault, uploader):
         (("web", "--tag", "x"), "KEY=VALUE"),
         (("web", "--kms-key", "alias/none"), "alias/none"),
         (("web", "--description", "x" * 300), "ami.description"),
+        (("web", "--image-version", ""), "ami.version"),
+        (("web", "--tag", "image-vault:version=2"), "image-vault:version"),
     ]:
         done = uploader("convert", *arguments, check=False)
         assert done.returncode == 2 and word in done.stderr, (arguments, done.stderr)

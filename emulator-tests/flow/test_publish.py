@@ -6,6 +6,7 @@ import json
 from own_vault import VAULT
 from sample import sample
 from target import content
+from waiting import LONG
 
 
 def written(image, folder):
@@ -29,8 +30,8 @@ def test_publish_goes_from_a_pack_to_an_ami(uploader, aws, tmp_path):
             assert "would request web-" in dry.stdout
             assert ec2.describe_images(Owners=["self"])["Images"] == []
         with uploader.start("agent", "--once") as running:
-            done = uploader("publish", pack, "--tag", f"version={number + 1}", parse=True)
-            assert running.wait(60) == 0
+            done = uploader("publish", pack, "--image-version", number + 1, parse=True)
+            assert running.wait(LONG) == 0
             running.communicate()
         (region,) = done.json["regions"]
         assert region["digest"] == image.digest
@@ -40,7 +41,7 @@ def test_publish_goes_from_a_pack_to_an_ami(uploader, aws, tmp_path):
     assert len(set(amis)) == 2
     made = ec2.describe_images(ImageIds=amis)["Images"]
     tags = [{it["Key"]: it["Value"] for it in image["Tags"]} for image in made]
-    assert {it["version"] for it in tags} == {"1", "2"}
+    assert {it["image-vault:version"] for it in tags} == {"1", "2"}
     assert {it["image-vault:vault"] for it in tags} == {VAULT}
 
     # The second snapshot is the first one's child: one block.

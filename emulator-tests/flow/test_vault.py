@@ -10,6 +10,9 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
+from program import Uploader
+from waiting import LONG
+
 REGION, OTHER_REGION = "us-east-1", "eu-west-1"
 BLOCK = 512 * 1024
 TAG = "image-vault:vault"
@@ -553,6 +556,8 @@ def killed(uploader, *arguments, after):
     time.sleep(after)
     process.kill()
     process.communicate()
+    # A key that is made after the next run has looked would be a second one.
+    uploader.emulator.quiet(uploader.account)
 
 
 def test_killed_at_any_moment_another_run_goes_on(aws, cli, uploader):
@@ -574,16 +579,14 @@ def test_killed_at_any_moment_another_run_goes_on(aws, cli, uploader):
 
 def test_an_interrupt_ends_after_the_change_at_hand(own, aws):
     """On an emulator of its own, where KMS is slow."""
-    from conftest import Uploader
-
     emulator = own()
     uploader = Uploader(emulator, aws.account)
-    emulator.cli("fault", "add", "--service", "kms", "--operation", "CreateKey", "--delay-ms", "1500")
+    emulator.cli("fault", "add", "--service", "kms", "--operation", "CreateKey", "--delay-ms", "10000")
     process = uploader.start("vault", "init")
     line = process.stderr.readline() + process.stderr.readline()
     assert "create the encryption key" in line
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=LONG)
     assert process.returncode == 130 and "run it again" in stderr
     emulator.cli("fault", "clear")
     vault = Vault(emulator.target("interrupt"), account=aws.account)
@@ -594,8 +597,6 @@ def test_an_interrupt_ends_after_the_change_at_hand(own, aws):
 
 def test_throttles_and_lost_answers(own, aws):
     """Each answer of AWS may be lost, and each call refused for a while."""
-    from conftest import Uploader
-
     emulator = own()
     uploader = Uploader(emulator, aws.account)
     for service in ("s3", "sqs", "iam"):

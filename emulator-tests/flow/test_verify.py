@@ -1,46 +1,15 @@
 """`uploader verify`: an AMI is its image, or it is said which blocks are not."""
 
 import json
-import os
 import signal
-import time
 
 import pytest
 
-from emulator import ROOT, run
+from packed import Packed
 from target import BLOCK, block
+from waiting import until
 
 ZEROS = bytes(BLOCK)
-
-
-class Packed:
-    """An image as imgtool builds it: raw, and as a pack with its manifest."""
-
-    def __init__(self, folder):
-        self.raw, self.pack = folder / "hello.img", folder / "hello.pack"
-        self.path = folder / "hello.pack.json"
-        if not self.pack.exists():
-            hello = ROOT / "target/x86_64-unknown-linux-gnu/release/hello"
-            build = [ROOT / "target/release/imgtool", "build", hello, "--name", "hello"]
-            for program in (build[0], hello):
-                if not program.exists():
-                    say = f"{program} is not there: just build hello"
-                    pytest.fail(say) if os.environ.get("CI") else pytest.skip(say)
-            run(*build, "-o", self.raw, "--pack", self.pack, cwd=ROOT)
-        self.manifest = json.loads(self.path.read_text())
-        blocks = self.manifest["blocks"]
-        self.data = [it[0] for it in blocks["data"]]
-        self.zero = [index for first, count in blocks["zero"] for index in range(first, first + count)]
-        self.free = [index for first, count in blocks["free"] for index in range(first, first + count)]
-
-    def content(self):
-        """What a snapshot of it has to have."""
-        blocks = dict.fromkeys(self.zero, ZEROS)
-        with open(self.raw, "rb") as file:
-            for index in self.data:
-                file.seek(index * BLOCK)
-                blocks[index] = file.read(BLOCK)
-        return blocks
 
 
 @pytest.fixture(scope="module")
@@ -223,9 +192,10 @@ def test_throttles_and_broken_answers_are_no_differences(aws, packed, verify, fa
 
 def test_ctrl_c_ends_it(aws, packed, uploader, faults):
     image = ami(aws, packed.content())
-    faults("--operation", "GetSnapshotBlock", "--delay-ms", 60_000)
+    # Longer than the wait below: no block has come when it ends.
+    faults("--operation", "GetSnapshotBlock", "--delay-ms", 120_000)
     process = uploader.start("verify", image, "--manifest", packed.path, "--json")
-    time.sleep(2)
+    until(lambda: any(faults.fired()), "a block is asked for")
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=10)
+    stdout, stderr = process.communicate(timeout=100)
     assert (process.returncode, stdout) == (130, ""), stderr

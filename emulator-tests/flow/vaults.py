@@ -68,6 +68,13 @@ class Vault:
     def start(self, *arguments):
         return self.program.start(*arguments, account=self.account)
 
+    def killed(self, process):
+        """Ends a program as a power cut would, and waits until what it had sent is dealt with: a
+        part that was on its way arrives after its sender's end."""
+        process.kill()
+        process.communicate()
+        self.emulator.quiet(self.account)
+
     def get(self, key):
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
@@ -109,6 +116,12 @@ class Vault:
         self.fault(
             "--service", "s3", "--operation", "UploadPart",
             "--slow", "request", "--bytes-per-second", rate,
+        )
+
+    def hold(self):
+        """Lets no upload be completed: a push stays at it until it is killed."""
+        self.fault(
+            "--service", "s3", "--operation", "CompleteMultipartUpload", "--status", "503"
         )
 
     def clear(self):

@@ -11,6 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use time::OffsetDateTime;
@@ -36,6 +37,8 @@ pub struct Status {
     pub ahead_seconds: i64,
     /// How many fault rules are in force.
     pub faults: usize,
+    /// How many requests are being answered, by account; those whose client has gone, too.
+    pub at_work: BTreeMap<String, usize>,
 }
 
 /// The services' time.

@@ -81,6 +81,7 @@ fn status(shared: &Shared) -> Status {
         now: clock.now,
         ahead_seconds: clock.ahead_seconds,
         faults: shared.faults.list().len(),
+        at_work: shared.at_work.counts(),
     }
 }
 

@@ -4,6 +4,7 @@
 mod access_key;
 mod admin;
 mod answer;
+mod at_work;
 mod authority;
 mod body;
 mod connection;
@@ -24,6 +25,7 @@ use crate::layers::Layers;
 use crate::services::{Ids, Services};
 use crate::upstream::Upstream;
 use crate::world::{Store, StoreError};
+use at_work::AtWork;
 use authority::Authority;
 use route::Shared;
 use state::State;
@@ -198,6 +200,7 @@ impl Gateway {
             state,
             faults: fault::Book::open(data)?,
             writers: Writers::default(),
+            at_work: AtWork::default(),
             limits,
             address,
             ca_bundle: authority.bundle().to_owned(),

@@ -10,6 +10,7 @@ mod upset;
 pub(super) use read::read;
 pub(crate) use read::stalled;
 
+use super::at_work::AtWork;
 use super::body;
 use super::fault::{self, Book, Subject};
 use super::operation::{self, is_s3};
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     pub(super) state: State,
     pub(super) faults: Book,
     pub(super) writers: Writers,
+    pub(super) at_work: AtWork,
     pub(super) limits: Limits,
     pub(super) address: SocketAddr,
     pub(super) ca_bundle: PathBuf,
@@ -80,7 +82,10 @@ impl Shared {
         let body = body::of_client(body, self.limits.stall, expects);
         let id = self.services.ids.request();
         match self.recognize(parts, secure, id) {
-            Ok(asked) => self.dispatch(asked, body).await,
+            Ok(asked) => {
+                let _work = self.at_work.begin(asked.caller.account.as_str());
+                self.dispatch(asked, body).await
+            }
             Err(refused) => Ok(*refused),
         }
     }

@@ -4,6 +4,7 @@ use super::Failure;
 use super::aws_args::{AwsArgs, Place};
 use super::follow::{Followed, follow};
 use super::interrupt::interruptible;
+use super::snapshot_key::snapshot_key;
 use clap::Args;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -12,7 +13,6 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
-use uploader::aws::{AwsError, Kind};
 use uploader::request::{self, AmiSpec, ImageRef, Request};
 use uploader::store::find_image;
 
@@ -20,7 +20,7 @@ use uploader::store::find_image;
 ///
 ///   uploader convert web                          the newest image of that name
 ///   uploader convert web@2c26b46b                 one version, by its digest
-///   uploader convert web --ami-name web-1.4 --tag version=1.4 --tag team=shop
+///   uploader convert web --image-version 1.4 --ami-name web-1.4 --tag team=shop
 ///   uploader convert web --region us-east-1 --region eu-west-1
 ///   uploader convert web --no-wait                prints the request, and does not wait
 ///
@@ -55,7 +55,11 @@ pub(crate) struct AmiArgs {
     /// A tag for AMI and snapshot; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag)]
     tag: Vec<(String, String)>,
-    /// Key that encrypts the snapshot: id, ARN or alias [default: the vault's]
+    /// What this version of the image is called: a tag of AMI and snapshot
+    #[arg(long, value_name = "TEXT")]
+    image_version: Option<String>,
+    /// Key that encrypts the snapshot: id, ARN or alias [default: the vault's]. Another than the
+    /// vault's has to have the tag image-vault-snapshots=VAULT, which lets the converter use it
     #[arg(long, value_name = "KEY")]
     kms_key: Option<String>,
     /// Hours after which the request is refused, if no agent took it by then
@@ -86,7 +90,8 @@ impl Convert {
                     name: found.name,
                     digest: found.digest,
                 };
-                let request = self.ami.request(&place, image).await?;
+                let key = self.ami.key(&place).await?;
+                let request = self.ami.request(&place, image, key)?;
                 requests.push((place, request));
             }
             let asked = self.ami.ask(requests, self.dry_run, &cancel).await?;
@@ -104,15 +109,25 @@ pub(crate) struct Asked {
 }
 
 impl AmiArgs {
+    /// The key that was asked for, in one region: an ARN.
+    pub(crate) async fn key(&self, place: &Place) -> Result<Option<String>, Failure> {
+        match &self.kms_key {
+            Some(key) => snapshot_key(place, key).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The request for one region.
-    pub(crate) async fn request(&self, place: &Place, image: ImageRef) -> Result<Request, Failure> {
-        let kms_key = match &self.kms_key {
-            Some(key) => Some(key_arn(place, key).await?),
-            None => None,
-        };
+    pub(crate) fn request(
+        &self,
+        place: &Place,
+        image: ImageRef,
+        kms_key: Option<String>,
+    ) -> Result<Request, Failure> {
         let ami = AmiSpec {
             name: self.ami_name.clone(),
             description: self.description.clone(),
+            version: self.image_version.clone(),
             tags: self.tag.iter().cloned().collect(),
             kms_key,
         };
@@ -202,35 +217,6 @@ impl Asked {
         }
         self.failure.map_or(Ok(()), Err)
     }
-}
-
-/// The ARN of a key that is called by id, alias or ARN.
-async fn key_arn(place: &Place, key: &str) -> Result<String, Failure> {
-    let answer = place
-        .session
-        .kms
-        .describe_key()
-        .key_id(key)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("kms DescribeKey", error));
-    let region = &place.session.region;
-    let missing = || {
-        Failure::new(
-            Class::Input,
-            format!("--kms-key {key}: no such key in {region}"),
-        )
-    };
-    let answer = match answer {
-        Err(error) if matches!(error.kind, Kind::NotFound | Kind::Refused) => return Err(missing()),
-        answer => answer?,
-    };
-    let key = answer.key_metadata.ok_or_else(missing)?;
-    if !key.enabled() {
-        let message = format!("--kms-key {}: the key is disabled", key.key_id());
-        return Err(Failure::new(Class::Input, message));
-    }
-    key.arn.ok_or_else(missing)
 }
 
 /// Sixteen bytes that nobody has had before.

@@ -7,10 +7,12 @@ mod failure;
 mod follow;
 mod image_args;
 mod interrupt;
+mod log;
 mod progress;
 mod publish;
 mod push;
 mod requests;
+mod snapshot_key;
 mod vault;
 mod verify;
 
@@ -37,6 +39,9 @@ use uploader::Class;
 pub(crate) struct Cli {
     #[command(flatten)]
     aws: aws_args::AwsArgs,
+    /// What is told on standard error beside the story: a level, or TARGET=LEVEL with commas
+    #[arg(long, global = true, value_name = "FILTER", default_value = log::DEFAULT, value_parser = log::filter)]
+    log: String,
     #[command(subcommand)]
     command: Command,
 }
@@ -55,6 +60,7 @@ enum Command {
 impl Cli {
     /// Does what was asked.
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        log::start(&self.log);
         if let Command::Vault(vault) = &self.command {
             return vault.run(&self.aws, &mut std::io::stdout());
         }

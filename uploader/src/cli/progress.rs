@@ -1,8 +1,13 @@
 //! A line about what is under way, with rate and time left: on a terminal, once it takes a second.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::sync::{Arc, Once};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::Write;
+use std::sync::{Arc, LazyLock, Once};
 use std::time::Duration;
+
+/// All lines that are shown: whoever writes to standard error meanwhile writes above them.
+static SHOWN: LazyLock<MultiProgress> =
+    LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
 
 /// A line on standard error. Clones are the same line.
 #[derive(Clone)]
@@ -48,7 +53,7 @@ impl Line {
     pub(crate) fn advance(&self, more: u64) {
         let Inner { bar, shown } = &*self.0;
         if bar.elapsed() >= Duration::from_secs(1) {
-            shown.call_once(|| bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
+            shown.call_once(|| drop(SHOWN.add(bar.clone())));
         }
         bar.inc(more);
     }
@@ -56,5 +61,19 @@ impl Line {
     /// Takes the line away.
     pub(crate) fn finish(&self) {
         self.0.bar.finish_and_clear();
+        SHOWN.remove(&self.0.bar);
+    }
+}
+
+/// Standard error, above the lines that are shown.
+pub(crate) struct Above;
+
+impl Write for Above {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        SHOWN.suspend(|| std::io::stderr().write(text))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
     }
 }

@@ -15,7 +15,7 @@ use uploader::request::ImageRef;
 /// Send an image to the vault and make an AMI of it, in one go
 ///
 ///   uploader publish web.pack
-///   uploader publish --build ./server --ami-name web-1.4
+///   uploader publish --build ./server --image-version 1.4
 ///   uploader publish disk.img --name web --boot-mode uefi --region us-east-1 --region eu-west-1
 ///
 /// It is uploader push, and then uploader convert: what the vault has already is not sent, and an
@@ -47,8 +47,14 @@ impl Publish {
         let limits = self.limits.limits();
         let image = Arc::new(self.image.open()?);
         interruptible(async |cancel| {
-            let mut requests = Vec::new();
+            let mut places = Vec::new();
             for place in aws.places().await? {
+                // Before the first change.
+                let key = self.ami.key(&place).await?;
+                places.push((place, key));
+            }
+            let mut requests = Vec::new();
+            for (place, key) in places {
                 let pushed = push_to(&place, &image, &limits, self.dry_run, &cancel).await?;
                 let digest = pushed
                     .digest
@@ -58,7 +64,7 @@ impl Publish {
                     name: pushed.name,
                     digest,
                 };
-                let request = self.ami.request(&place, image).await?;
+                let request = self.ami.request(&place, image, key)?;
                 requests.push((place, request));
             }
             let asked = self.ami.ask(requests, self.dry_run, &cancel).await?;

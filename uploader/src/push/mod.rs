@@ -237,7 +237,8 @@ impl Vault<'_> {
                 Err(error @ StoreError::Aws(_)) => return Err(error.into()),
                 Err(error) => {
                     // It helps nobody, but this image does not need it.
-                    tracing::warn!(%error, "an earlier version is of no use");
+                    let image = format!("{name}@{}", version.digest);
+                    tracing::warn!(%error, image, "an earlier version is of no use");
                     continue;
                 }
             };

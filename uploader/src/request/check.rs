@@ -14,8 +14,8 @@ const MAX_TAGS: usize = 40;
 /// Longest key and value of a tag: EBS's limits, which are below EC2's.
 const MAX_TAG_KEY: usize = 127;
 const MAX_TAG_VALUE: usize = 255;
-/// Longest description of an AMI.
-const MAX_DESCRIPTION: usize = 255;
+/// Longest description of an AMI, and longest version: a tag's value.
+const MAX_TEXT: usize = 255;
 
 /// A field that can't be what it says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,10 +102,13 @@ impl Request {
         let why = "is not 1 to 63 of A-Z a-z 0-9 . _ - with a letter or digit first";
         field(name.is_ok(), "image.name", &self.image.name, why)?;
         check_ami_name(&self.ami_name())?;
-        if let Some(text) = &self.ami.description {
-            let fits = !text.is_empty() && text.chars().count() <= MAX_DESCRIPTION && plain(text);
-            let why = "is not 1 to 255 printable characters";
-            field(fits, "ami.description", text, why)?;
+        for (name, text) in [
+            ("ami.description", &self.ami.description),
+            ("ami.version", &self.ami.version),
+        ] {
+            let Some(text) = text else { continue };
+            let fits = !text.is_empty() && text.chars().count() <= MAX_TEXT && plain(text);
+            field(fits, name, text, "is not 1 to 255 printable characters")?;
         }
         let count = self.ami.tags.len();
         field(
@@ -312,6 +315,8 @@ mod tests {
         for text in ["", "a\0", &long] {
             let field = refused(|it| it.ami.description = Some(text.into()));
             assert_eq!(field, "ami.description");
+            let field = refused(|it| it.ami.version = Some(text.into()));
+            assert_eq!(field, "ami.version");
         }
         for key in [
             "",

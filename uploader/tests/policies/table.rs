@@ -1,7 +1,7 @@
 //! Actions, as rows, and the page that has the table.
 
 use crate::evaluate::{Outcome, Step};
-use crate::world::{ACTORS, Actor, OTHER, World};
+use crate::world::{ACTORS, Actor, OTHER, OTHER_KEY, World};
 use emulator_tests::checks::policy::Context;
 
 const BEGIN: &str = "<!-- table: begin -->\n";
@@ -115,7 +115,15 @@ fn on_key(arn: &str, action: &'static str, says: &[(&str, &str)]) -> Vec<Step> {
     vec![Step::new(action, arn, context(says))]
 }
 
+/// A call to KMS for a snapshot, with a key that is not the vault's and has these tags.
+fn other_key(action: &'static str, says: &[(&str, &str)]) -> Step {
+    Step::new(action, OTHER_KEY, context(says))
+}
+
 const OURS: &str = "image-vault";
+const KEY_TAG: (&str, &str) = ("aws:ResourceTag/image-vault-snapshots", OURS);
+const VIA_EC2: (&str, &str) = ("kms:ViaService", EC2);
+const FOR_AWS: (&str, &str) = ("kms:GrantIsForAWSResource", "true");
 const REQUEST_TAG: &str = "aws:RequestTag/image-vault:vault";
 const RESOURCE_TAG: &str = "aws:ResourceTag/image-vault:vault";
 const EC2: &str = "ec2.eu-west-1.amazonaws.com";
@@ -257,6 +265,36 @@ rows! {
         &[("kms:GrantIsForAWSResource", "false"), ("kms:ViaService", EC2)]),
     "grant the key to AWS, not through EBS" => |w| on_key(&w.keys.encryption, "kms:CreateGrant",
         &[("kms:GrantIsForAWSResource", "true")]),
+    "start a snapshot with another key that has the vault's tag" => |_| vec![
+        on_ec2("ebs:StartSnapshot", "snapshot", &[(REQUEST_TAG, OURS)]),
+        tag("snapshot", "StartSnapshot", OURS),
+        other_key("kms:DescribeKey", &[KEY_TAG, VIA_EC2]),
+        other_key("kms:GenerateDataKeyWithoutPlaintext", &[KEY_TAG, VIA_EC2]),
+        other_key("kms:CreateGrant", &[KEY_TAG, VIA_EC2, FOR_AWS]),
+    ],
+    "write such a snapshot" => |_| vec![
+        on_ec2("ebs:PutSnapshotBlock", "snapshot", &[(RESOURCE_TAG, OURS)]),
+        other_key("kms:Decrypt", &[KEY_TAG, VIA_EC2]),
+        other_key("kms:GenerateDataKey", &[KEY_TAG, VIA_EC2]),
+        on_ec2("ebs:CompleteSnapshot", "snapshot", &[(RESOURCE_TAG, OURS)]),
+    ],
+    "use a key without that tag for a snapshot" =>
+        |_| vec![other_key("kms:GenerateDataKeyWithoutPlaintext", &[VIA_EC2])],
+    "use a key with another vault's tag" => |_| {
+        let theirs = (KEY_TAG.0, "other-vault");
+        vec![other_key("kms:GenerateDataKeyWithoutPlaintext", &[theirs, VIA_EC2])]
+    },
+    "decrypt with a key that has the tag, not through a service" =>
+        |_| vec![other_key("kms:Decrypt", &[KEY_TAG])],
+    "grant a key without that tag to EBS" =>
+        |_| vec![other_key("kms:CreateGrant", &[VIA_EC2, FOR_AWS])],
+    "grant a key that has the tag to somebody" => |_| {
+        let for_somebody = ("kms:GrantIsForAWSResource", "false");
+        vec![other_key("kms:CreateGrant", &[KEY_TAG, VIA_EC2, for_somebody])]
+    },
+    "grant a key that has the tag to AWS, not through EBS" =>
+        |_| vec![other_key("kms:CreateGrant", &[KEY_TAG, FOR_AWS])],
+    "give a key that tag" => |_| vec![other_key("kms:TagResource", &[])],
     "change the key's policy" => |w| on_key(&w.keys.encryption, "kms:PutKeyPolicy", &[]),
     "delete the key" => |w| on_key(&w.keys.encryption, "kms:ScheduleKeyDeletion", &[]),
     "give the role another policy" =>

@@ -8,6 +8,9 @@ use uploader::vault::{Keys, Names, Part, ROLE_POLICY, Setting, State, desired};
 
 pub const ACCOUNT: &str = "111111111111";
 pub const OTHER: &str = "222222222222";
+/// Another key of the account, with the policy that KMS gives a key.
+pub const OTHER_KEY: &str =
+    "arn:aws:kms:eu-west-1:111111111111:key/33333333-3333-3333-3333-333333333333";
 
 /// Who comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +138,13 @@ impl World {
         parse(document.to_string().as_bytes()).unwrap()
     }
 
+    fn other_key() -> Policy {
+        let document = json!({"Version": "2012-10-17", "Statement": {
+            "Sid": "Enable IAM User Permissions", "Effect": "Allow", "Action": "kms:*",
+            "Principal": {"AWS": format!("arn:aws:iam::{ACCOUNT}:root")}, "Resource": "*"}});
+        parse_kind(document.to_string().as_bytes(), Kind::Resource).unwrap()
+    }
+
     fn policy(&self, part: Part, setting: Setting) -> Policy {
         let text = self.document(part, setting).to_string();
         let kind = match (part, setting) {
@@ -184,6 +194,9 @@ impl World {
 
     /// The policy of what a call is about.
     fn of_resource(&self, resource: &str) -> Option<(&'static str, Policy)> {
+        if resource == OTHER_KEY {
+            return Some(("other key", World::other_key()));
+        }
         let (name, part) = if resource.starts_with(&self.names.bucket_arn()) {
             ("bucket", Part::Bucket)
         } else if resource == self.keys.encryption {

@@ -18,6 +18,7 @@ pub fn trust() -> Value {
 pub fn converter(names: &Names, keys: &KeyArns) -> Value {
     let mut statements = vault(names);
     statements.extend(key_use(names, keys));
+    statements.extend(other_keys(names));
     statements.extend(snapshots(names));
     statements.extend(images(names));
     document(statements)
@@ -93,15 +94,13 @@ fn vault(names: &Names) -> Vec<Value> {
 /// Uses the vault's keys, and only through the services that need them.
 fn key_use(names: &Names, keys: &KeyArns) -> Vec<Value> {
     let encryption = [keys.encryption.clone()];
-    let service = |name: &str| format!("{name}.{}.amazonaws.com", names.region);
-    // EBS calls KMS in EC2's name.
-    let ebs = json!([service("ec2"), service("ebs")]);
+    let ebs = ebs(names);
     vec![
         allow(
             "KeyForBucketAndQueues",
             &["kms:Decrypt", "kms:GenerateDataKey"],
             &encryption,
-            json!({"StringEquals": {"kms:ViaService": [service("s3"), service("sqs")]}}),
+            json!({"StringEquals": {"kms:ViaService": [service(names, "s3"), service(names, "sqs")]}}),
         ),
         allow(
             "KeyForSnapshots",
@@ -135,6 +134,53 @@ fn key_use(names: &Names, keys: &KeyArns) -> Vec<Value> {
             nothing(),
         ),
     ]
+}
+
+/// Uses other keys of the account that a request may name, for snapshots alone, and only if the key
+/// itself says by a tag that this vault's converter may. So whoever owns a key decides, no list of
+/// keys has to be kept, and a converter that was taken over has no key that nobody gave it.
+fn other_keys(names: &Names) -> Vec<Value> {
+    let Names {
+        partition,
+        region,
+        account,
+        vault,
+    } = names;
+    let keys = [format!("arn:{partition}:kms:{region}:{account}:key/*")];
+    let tag = format!("aws:ResourceTag/{}", tags::SNAPSHOT_KEY);
+    let for_snapshots = json!({"kms:ViaService": ebs(names), tag: vault});
+    vec![
+        allow(
+            "OtherKeysForSnapshots",
+            &[
+                "kms:Decrypt",
+                "kms:DescribeKey",
+                "kms:GenerateDataKey",
+                "kms:GenerateDataKeyWithoutPlaintext",
+            ],
+            &keys,
+            json!({"StringEquals": for_snapshots}),
+        ),
+        allow(
+            "GrantOtherKeysToEbs",
+            &["kms:CreateGrant"],
+            &keys,
+            json!({
+                "Bool": {"kms:GrantIsForAWSResource": "true"},
+                "StringEquals": for_snapshots,
+            }),
+        ),
+    ]
+}
+
+/// A service, as KMS calls it that calls KMS for somebody.
+fn service(names: &Names, service: &str) -> String {
+    format!("{service}.{}.amazonaws.com", names.region)
+}
+
+/// EBS calls KMS in EC2's name.
+fn ebs(names: &Names) -> Value {
+    json!([service(names, "ec2"), service(names, "ebs")])
 }
 
 /// Makes snapshots that have the vault's tag, and changes those that have it.
