@@ -2,7 +2,7 @@
 //! instance profiles, and tags of its own resources.
 
 mod answers;
-mod localstack;
+pub(crate) mod localstack;
 
 use crate::aws::{AwsError, Caller};
 use crate::keys::BoxFuture;

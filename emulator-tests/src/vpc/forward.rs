@@ -1,10 +1,16 @@
 //! A port of the host that leads into a guest.
 
 use super::Dialer;
+use super::services::pipe;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
+
+/// How long to wait after a connection could not be accepted (no file descriptor is free).
+const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
 /// Listens on loopback, and leads what connects to a port of the guest, until it is dropped.
 #[derive(Debug)]
@@ -22,8 +28,19 @@ impl Forward {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, host_port)).await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(lead(dialer.clone(), stream, guest_port));
+            // They end with the listener.
+            let mut connections = JoinSet::new();
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        connections.spawn(lead(dialer.clone(), stream, guest_port));
+                        while connections.try_join_next().is_some() {}
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        sleep(AFTER_FAILURE).await;
+                    }
+                }
             }
         });
         Ok(Self { address, task })
@@ -44,8 +61,14 @@ impl Drop for Forward {
 async fn lead(dialer: Dialer, mut outside: TcpStream, port: u16) {
     match dialer.dial(port).await {
         Ok(mut guest) => {
-            let _ended = tokio::io::copy_bidirectional(&mut outside, &mut guest).await;
+            if let Err(error) = pipe(&mut guest, &mut outside).await {
+                tracing::debug!(port, %error, "a connection into the guest ended early");
+            }
         }
-        Err(error) => tracing::debug!(port, %error, "no connection into the guest"),
+        Err(error) => {
+            tracing::debug!(port, %error, "no connection into the guest");
+            // Reset: nothing was there that could have ended in order.
+            let _still_there = outside.set_zero_linger();
+        }
     }
 }

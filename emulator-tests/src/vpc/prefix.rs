@@ -29,15 +29,20 @@ impl Prefix {
 
     /// The address of this number in the range; `None` if the range is shorter.
     pub fn address(self, number: u32) -> Option<Ipv4Addr> {
-        (number <= !self.mask()).then(|| Ipv4Addr::from_bits(self.base.to_bits() + number))
+        (number <= !self.mask_bits()).then(|| Ipv4Addr::from_bits(self.base.to_bits() + number))
     }
 
     /// Whether an address is in the range.
     pub fn contains(self, address: Ipv4Addr) -> bool {
-        address.to_bits() & self.mask() == self.base.to_bits()
+        address.to_bits() & self.mask_bits() == self.base.to_bits()
     }
 
-    fn mask(self) -> u32 {
+    /// `255.255.240.0`.
+    pub fn mask(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.mask_bits())
+    }
+
+    pub(super) fn mask_bits(self) -> u32 {
         u32::MAX << (32 - u32::from(self.bits))
     }
 }
