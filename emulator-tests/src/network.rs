@@ -2,7 +2,7 @@
 //! instance profiles, and tags of its own resources.
 
 mod answers;
-pub(crate) mod localstack;
+mod localstack;
 
 use crate::aws::{AwsError, Caller};
 use crate::keys::BoxFuture;

@@ -9,7 +9,7 @@ use http::StatusCode;
 const MOST_PAGES: usize = 1000;
 
 const EC2: (&str, &str) = ("ec2", "2016-11-15");
-pub(crate) const IAM: (&str, &str) = ("iam", "2010-05-08");
+const IAM: (&str, &str) = ("iam", "2010-05-08");
 
 impl Upstream {
     /// One call by the query protocol.
@@ -32,7 +32,7 @@ impl Upstream {
 
     /// The same, where nothing but success is expected, or one of these codes, which say that
     /// there is no such thing.
-    pub(crate) async fn find(
+    async fn find(
         &self,
         caller: &Caller,
         service: (&str, &str),
