@@ -65,7 +65,11 @@ def test_a_queue_by_its_url(session):
     assert sqs.get_queue_url(QueueName="q.fifo")["QueueUrl"] == url
 
 
-@pytest.mark.parametrize("options", [{}, {"use_dualstack_endpoint": True}, {"s3": {"addressing_style": "path"}}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"use_dualstack_endpoint": True}, {"s3": {"addressing_style": "path"}}],
+    ids=["host", "dualstack", "path"],
+)
 def test_buckets_by_their_names(session, options):
     s3 = session("s3", config=Config(**options))
     bucket = f"vault-{uuid.uuid4().hex}"

@@ -142,7 +142,8 @@ pub struct Lan {
 }
 
 impl Lan {
-    /// Listens on a UNIX socket at this path, which must not be there, for QEMU to connect to.
+    /// Listens on a UNIX socket at this path, which must not be there, for QEMU to connect to. The
+    /// path has 107 bytes at most.
     ///
     /// Has to be called on a tokio runtime.
     ///
