@@ -25,6 +25,7 @@ pub(super) fn public_name(public_ip: Ipv4Addr, region: &Region) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -300,4 +300,5 @@ impl<S: AsyncWrite + Hops + Unpin> AsyncWrite for Limited<S> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Frames that no honest guest sends.
 
-use super::super::stack::Stack;
 use super::*;
+use crate::vpc::stack::Stack;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::time::Instant;
 use smoltcp::wire::{
@@ -71,7 +71,7 @@ fn syn(from: Ipv4Addr, to: Ipv4Addr, port: u16) -> Vec<u8> {
 }
 
 fn datagram(to: Ipv4Addr, port: u16, payload: &[u8]) -> Vec<u8> {
-    let datagram = super::super::datagram::Datagram {
+    let datagram = datagram::Datagram {
         from: std::net::SocketAddrV4::new(PRIVATE_IP, 68),
         to: std::net::SocketAddrV4::new(to, port),
         payload,
