@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// The shortest time that the router waits: tokio's timer is no finer.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+/// How long one attempt to connect to the guest waits. A connection that is tried for longer waits
+/// twice as long each time, which a guest that boots meanwhile would be charged with.
+const ATTEMPT: Duration = Duration::from_secs(3);
 /// How long to wait after QEMU's connection could not be accepted.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
@@ -221,10 +224,15 @@ impl Dialer {
             } else {
                 source
             };
-            let handle = self.shared.stack().connect(from, port).map_err(refused)?;
-            let stream = GuestStream::new(Arc::clone(&self.shared), handle);
-            self.shared.wake();
-            stream.connected().await?;
+            let stream = loop {
+                let handle = self.shared.stack().connect(from, port).map_err(refused)?;
+                let stream = GuestStream::new(Arc::clone(&self.shared), handle);
+                self.shared.wake();
+                if let Ok(answered) = timeout(ATTEMPT, stream.connected()).await {
+                    answered?;
+                    break stream;
+                }
+            };
             Ok(stream)
         };
         timeout(setup.patience, connects)
