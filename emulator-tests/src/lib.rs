@@ -17,6 +17,7 @@ pub mod emulator;
 pub mod encryption;
 pub mod gateway;
 pub mod http;
+pub mod imds;
 pub mod keys;
 pub mod layers;
 pub mod localstack;
@@ -25,6 +26,7 @@ pub mod services;
 #[cfg(test)]
 mod testing;
 pub mod upstream;
+pub mod vpc;
 pub mod world;
 
 pub use emulator::Emulator;

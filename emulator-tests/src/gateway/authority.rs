@@ -2,8 +2,8 @@
 //! that the endpoint shows.
 //!
 //! The names are those that AWS's own certificates have: `*.us-east-1.amazonaws.com`, and
-//! `*.s3.us-east-1.amazonaws.com` for buckets. A bucket's name with dots is covered by none, there
-//! as here.
+//! `*.s3.us-east-1.amazonaws.com` for buckets, and the same of the dual-stack endpoints. A bucket's
+//! name with dots is covered by none, there as here.
 
 use super::GatewayError;
 use crate::aws::Region;
@@ -38,6 +38,16 @@ const NAMES: &[&str] = &[
     "amazonaws.com",
     "*.amazonaws.com",
     "*.s3.amazonaws.com",
+];
+
+/// Names that the certificate of a region has beside those.
+const REGIONAL: &[&str] = &[
+    "*.REGION.amazonaws.com",
+    "*.s3.REGION.amazonaws.com",
+    "*.s3-control.REGION.amazonaws.com",
+    "*.dualstack.REGION.amazonaws.com",
+    "*.s3.dualstack.REGION.amazonaws.com",
+    "*.REGION.api.aws",
 ];
 
 /// The authority of one data directory.
@@ -106,8 +116,11 @@ impl Authority {
         }
         let mut names: Vec<String> = NAMES.iter().map(|&name| name.to_owned()).collect();
         if let Some(region) = &region {
-            names.push(format!("*.{region}.amazonaws.com"));
-            names.push(format!("*.s3.{region}.amazonaws.com"));
+            names.extend(
+                REGIONAL
+                    .iter()
+                    .map(|name| name.replace("REGION", region.as_str())),
+            );
         }
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)?;
@@ -140,10 +153,12 @@ impl ResolvesServerCert for Authority {
     }
 }
 
-/// The region in `NAME.REGION.amazonaws.com`.
+/// The region in `NAME.REGION.amazonaws.com` or `NAME.REGION.api.aws`.
 fn region_of(name: &str) -> Option<Region> {
-    let (_, region) = name.strip_suffix(".amazonaws.com")?.rsplit_once('.')?;
-    Region::parse(region)
+    let rest = name
+        .strip_suffix(".amazonaws.com")
+        .or_else(|| name.strip_suffix(".api.aws"))?;
+    Region::parse(rest.rsplit_once('.')?.1)
 }
 
 /// What the authority's certificate says; the same each time it is loaded.
@@ -207,6 +222,10 @@ mod tests {
         );
         assert_eq!(
             region_of("b.s3.eu-west-1.amazonaws.com").unwrap().as_str(),
+            "eu-west-1"
+        );
+        assert_eq!(
+            region_of("ec2.eu-west-1.api.aws").unwrap().as_str(),
             "eu-west-1"
         );
         assert_eq!(region_of("localhost"), None);

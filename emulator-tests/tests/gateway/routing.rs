@@ -201,6 +201,10 @@ async fn tls_and_plain_http_share_a_port() {
         ("bucket.s3.localhost.localstack.cloud", true),
         ("ec2.eu-central-1.amazonaws.com", true),
         ("bucket.s3.us-east-1.amazonaws.com", true),
+        ("bucket.s3.dualstack.us-east-1.amazonaws.com", true),
+        ("s3.dualstack.us-east-1.amazonaws.com", true),
+        ("111122223333.s3-control.us-east-1.amazonaws.com", true),
+        ("ec2.us-east-1.api.aws", true),
         ("sts.amazonaws.com", true),
         // As on AWS.
         ("a.dotted.bucket.s3.us-east-1.amazonaws.com", false),

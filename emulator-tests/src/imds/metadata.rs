@@ -1,0 +1,58 @@
+//! What the service has to be told.
+
+use crate::aws::AwsError;
+use crate::keys::BoxFuture;
+use crate::world::Instance;
+use time::OffsetDateTime;
+
+/// An instance, asked at every request, so that a change is seen at once.
+pub trait Metadata: Send + Sync {
+    /// The instance as it is now; `None` once it is gone.
+    fn facts(&self) -> Option<Facts>;
+
+    /// Credentials of the role of its instance profile; `None` if it has none.
+    ///
+    /// # Errors
+    /// The service that gives them can't be asked, or refuses.
+    fn credentials(&self) -> BoxFuture<'_, Result<Option<RoleCredentials>, AwsError>>;
+}
+
+/// An instance, and what else the service tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Its record: metadata options, user data, tags, network interface.
+    pub instance: Instance,
+    /// The device names of its volumes, the root's among them: `/dev/xvda`.
+    pub devices: Vec<String>,
+    /// The range of its subnet, `172.31.0.0/20`.
+    pub subnet_cidr: String,
+    /// The range of its VPC, `172.31.0.0/16`, if known.
+    pub vpc_cidr: Option<String>,
+}
+
+/// Temporary credentials of a role.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RoleCredentials {
+    /// The role's name.
+    pub role: String,
+    /// `LSIA…`.
+    pub access_key_id: String,
+    /// The secret.
+    pub secret_access_key: String,
+    /// The session's token.
+    pub session_token: String,
+    /// When they were given.
+    pub updated: OffsetDateTime,
+    /// When they end.
+    pub expires: OffsetDateTime,
+}
+
+impl std::fmt::Debug for RoleCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RoleCredentials")
+            .field("role", &self.role)
+            .field("access_key_id", &self.access_key_id)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
