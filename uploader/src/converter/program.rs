@@ -4,9 +4,20 @@ use super::strip::strip;
 use crate::Class;
 use imgtool::input::{InputError, elf_needed};
 use sha2::{Digest, Sha256};
+use std::hint::black_box;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What is in the program, so that a file can be asked for its version without being run.
+const MARK: &str = concat!(
+    "[this is uploader, version ",
+    env!("CARGO_PKG_VERSION"),
+    "]"
+);
+/// Bytes of it before the version.
+const BEFORE: usize = MARK.len() - env!("CARGO_PKG_VERSION").len() - 1;
+/// Longest version.
+const MAX_VERSION: usize = 64;
 /// Longest program that is taken.
 const MAX_LEN: u64 = 512 << 20;
 
@@ -17,7 +28,7 @@ pub struct Program {
     pub stripped: Vec<u8>,
     /// SHA-256 of the whole file, in hexadecimal digits.
     pub sha256: String,
-    /// What it says its version is.
+    /// Its version, as it says in it.
     pub version: String,
 }
 
@@ -53,12 +64,10 @@ pub enum ProgramError {
         needs: String,
     },
     /// It is a program, and not this one.
-    #[error("{path}: not uploader: asked for --version it says {said:?}")]
+    #[error("{path}: a static program, but not uploader")]
     Other {
         /// The file.
         path: PathBuf,
-        /// What it says.
-        said: String,
     },
 }
 
@@ -85,11 +94,11 @@ impl ProgramError {
 }
 
 impl Program {
-    /// Looks at the program at `path`, which says that it is of this version.
+    /// Looks at the program at `path`.
     ///
     /// # Errors
-    /// It can't be read, or is no static program.
-    pub fn open(path: &Path, version: &str) -> Result<Program, ProgramError> {
+    /// It can't be read, is no static program, or not this one.
+    pub fn open(path: &Path) -> Result<Program, ProgramError> {
         let read = |cause| ProgramError::Read {
             path: path.to_owned(),
             cause,
@@ -113,29 +122,46 @@ impl Program {
         }
         let sha256 = hex::encode(Sha256::digest(&bytes));
         strip(&mut bytes);
+        let version = version(&bytes).ok_or_else(|| ProgramError::Other {
+            path: path.to_owned(),
+        })?;
         Ok(Program {
+            version,
             stripped: bytes,
             sha256,
-            version: version.to_owned(),
         })
     }
+}
 
-    /// The version in what `uploader --version` prints.
-    ///
-    /// # Errors
-    /// That is something else.
-    pub fn version_of(path: &Path, said: &str) -> Result<String, ProgramError> {
-        let version = said.trim_end().strip_prefix("uploader ").filter(|it| {
-            let fits = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'+');
-            (1..=64).contains(&it.len()) && it.bytes().all(fits)
-        });
-        version
-            .map(str::to_owned)
-            .ok_or_else(|| ProgramError::Other {
-                path: path.to_owned(),
-                said: said.chars().take(200).collect(),
-            })
+/// The version that a program says it is.
+fn version(program: &[u8]) -> Option<String> {
+    // As the compiler does not see it, it is in the program as a whole, and not its parts.
+    let (before, _) = black_box(MARK).as_bytes().split_at(BEFORE);
+    let mut rest = program;
+    while let Some(at) = find(rest, before) {
+        rest = &rest[at + before.len()..];
+        let len = rest.iter().take(MAX_VERSION + 1).position(|it| *it == b']');
+        let version = len.and_then(|len| std::str::from_utf8(&rest[..len]).ok());
+        let fits = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'+');
+        if let Some(it) = version.filter(|it| !it.is_empty() && it.bytes().all(fits)) {
+            return Some(it.to_owned());
+        }
     }
+    None
+}
+
+/// Where `wanted` is in `bytes`.
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    let first = *wanted.first()?;
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|it| *it == first) {
+        from += at;
+        if bytes[from..].starts_with(wanted) {
+            return Some(from);
+        }
+        from += 1;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -145,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_dynamic_program_is_refused_with_what_it_needs() {
-        let error = Program::open(&std::env::current_exe().unwrap(), "1").unwrap_err();
+        let error = Program::open(&std::env::current_exe().unwrap()).unwrap_err();
         assert!(matches!(error, ProgramError::Dynamic { .. }), "{error}");
         assert!(
             error.to_string().contains("/lib64/ld-linux-x86-64.so.2"),
@@ -159,26 +185,34 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let script = dir.path().join("script");
         std::fs::write(&script, "#!/bin/sh\n").unwrap();
-        let error = Program::open(&script, "1").unwrap_err();
+        let error = Program::open(&script).unwrap_err();
         assert!(matches!(error, ProgramError::Elf(_)), "{error}");
         assert!(matches!(
-            Program::open(&dir.path().join("none"), "1"),
+            Program::open(&dir.path().join("none")),
             Err(ProgramError::Read { .. })
         ));
     }
 
     #[test]
-    fn only_uploader_is_the_program() {
-        let of = |said| Program::version_of(Path::new("x"), said);
-        assert_eq!(of("uploader 0.1.0\n").unwrap(), "0.1.0");
-        for said in [
+    fn the_version_is_in_the_program() {
+        let ours = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(version(&ours).as_deref(), Some(env!("CARGO_PKG_VERSION")));
+        let of = |text: &str| version(text.as_bytes());
+        assert_eq!(
+            of("[this is uploader, version 1.2.3-rc.1]").as_deref(),
+            Some("1.2.3-rc.1")
+        );
+        let second = "[this is uploader, version \0[this is uploader, version 2]";
+        assert_eq!(of(second).as_deref(), Some("2"));
+        let long = format!("[this is uploader, version {}]", "1".repeat(65));
+        for bad in [
             "",
-            "uploader ",
-            "imgtool 0.1.0",
-            "uploader 1\nuploader 2",
-            "uploader a b",
+            "[",
+            "[this is uploader, version 1",
+            "[this is uploader, version ]",
+            &long,
         ] {
-            assert!(of(said).is_err(), "{said:?}");
+            assert_eq!(of(bad), None, "{bad:?}");
         }
     }
 }

@@ -8,7 +8,6 @@ use imgtool::build::{Outputs, Written};
 use imgtool::pack::DEFAULT_LEVEL;
 use imgtool::pass::{BLOCK_LEN, Progress, RunKind, block_runs};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -119,29 +118,14 @@ impl MakeImage {
     }
 
     fn program(&self) -> Result<Program, Failure> {
-        let Some(path) = &self.program else {
-            let path = std::env::current_exe().map_err(|error| {
+        let path = match &self.program {
+            Some(path) => path.clone(),
+            None => std::env::current_exe().map_err(|error| {
                 Failure::new(Class::Surroundings, format!("this program's file: {error}"))
                     .hint(Some("--program FILE names it".to_owned()))
-            })?;
-            return Ok(Program::open(&path, env!("CARGO_PKG_VERSION"))?);
+            })?,
         };
-        // First whether it is a program at all: then it may be run.
-        let program = Program::open(path, "")?;
-        let real = std::fs::canonicalize(path)
-            .map_err(|error| Failure::new(Class::Input, format!("{}: {error}", path.display())))?;
-        let output = Command::new(real)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .env_clear()
-            .output()
-            .map_err(|error| {
-                let path = path.display();
-                Failure::new(Class::Input, format!("{path}: can't be run: {error}"))
-                    .hint(Some("chmod +x makes a program of a file".to_owned()))
-            })?;
-        let version = Program::version_of(path, &String::from_utf8_lossy(&output.stdout))?;
-        Ok(Program { version, ..program })
+        Ok(Program::open(&path)?)
     }
 }
 
