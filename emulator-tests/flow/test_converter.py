@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_the_image_is_the_same_each_time_and_holds_only_the_program(uploader, tm
     one, other = packs
     assert one["digest"] == other["digest"]
     for key in ("pack", "manifest"):
-        first, second = (open(it[key], "rb").read() for it in packs)
+        first, second = (Path(it[key]).read_bytes() for it in packs)
         assert first == second, key
     assert one["pack_size"] < 40 << 20
     assert uploader("converter", "build", "-o", tmp_path / "x").returncode == 0
