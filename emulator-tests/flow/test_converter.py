@@ -149,13 +149,14 @@ def test_what_is_not_the_program_is_refused(uploader, tmp_path):
     hello = clients.ROOT / "target/x86_64-unknown-linux-gnu/release/hello"
     clients.needed(hello, "just hello")
     script = tmp_path / "script"
-    script.write_text("#!/bin/sh\n")
+    script.write_text("#!/bin/sh\nexec sleep 1\n" + "# and more\n" * 10)
     for program, why in (
         ("/bin/ls", "not a static program: it needs /lib64/ld-linux-x86-64.so.2"),
         (hello, "not uploader"),
         (script, "not an ELF file"),
         (tmp_path / "none", "can't be read"),
-        (tmp_path, "can't be read"),
+        (tmp_path, "not a regular file"),
+        ("/dev/zero", "not a regular file"),
     ):
         done = uploader(
             "converter", "build", "-o", tmp_path / "x", "--program", program, check=False

@@ -103,7 +103,11 @@ impl Program {
             path: path.to_owned(),
             cause,
         };
-        let len = std::fs::metadata(path).map_err(read)?.len();
+        let metadata = std::fs::metadata(path).map_err(read)?;
+        if !metadata.is_file() {
+            return Err(read(io::Error::other("not a regular file")));
+        }
+        let len = metadata.len();
         if len > MAX_LEN {
             return Err(ProgramError::TooLong {
                 path: path.to_owned(),
