@@ -234,7 +234,7 @@ async fn key_arn(place: &Place, key: &str) -> Result<String, Failure> {
 }
 
 /// Sixteen bytes that nobody has had before.
-fn random() -> Result<[u8; 16], Failure> {
+pub(super) fn random() -> Result<[u8; 16], Failure> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")
         .and_then(|mut it| it.read_exact(&mut bytes))

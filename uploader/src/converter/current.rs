@@ -77,7 +77,6 @@ impl Found {
 
 impl Current {
     /// That of an AMI that was just made.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
         ami: String,
         snapshot: String,

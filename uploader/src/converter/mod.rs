@@ -1,7 +1,7 @@
 //! The converter as an instance: its image, its AMI, and what it is told when it is launched.
 //!
 //! program → [`image`] (a pack, without the vault) → [`bootstrap`]: snapshot → AMI → [`current`], the
-//! record in the vault that says which AMI it is. docs/converter.md tells it for people.
+//! record in the vault that says which AMI it is. docs/converter-image.md tells it for people.
 
 pub mod bootstrap;
 pub mod current;

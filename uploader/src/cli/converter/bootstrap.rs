@@ -2,6 +2,7 @@
 
 use super::super::Failure;
 use super::super::aws_args::{AwsArgs, Place};
+use super::super::convert::random;
 use super::super::interrupt::interruptible;
 use super::super::progress::Line;
 use super::make_image::MakeImage;
@@ -10,7 +11,7 @@ use super::{now, print_regions};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -223,13 +224,4 @@ fn ami(plan: &Plan) -> Option<&Current> {
         Found::Available(it) | Found::Pending(it) => Some(it),
         Found::None | Found::Gone(_) => None,
     }
-}
-
-/// Sixteen bytes that nobody has had before.
-fn random() -> Result<[u8; 16], Failure> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")
-        .and_then(|mut it| it.read_exact(&mut bytes))
-        .map_err(|error| Failure::new(Class::Surroundings, format!("/dev/urandom: {error}")))?;
-    Ok(bytes)
 }
