@@ -35,6 +35,11 @@ emulator:
 uploader:
     cargo build --release -p uploader
 
+# Build the converter's image, of this checkout's uploader (static: there is no second build)
+converter *ARGS: uploader
+    .ci/setup
+    target/release/uploader converter build {{ARGS}}
+
 # Build LocalStack's container image where none can be pulled, under the name that would be pulled
 localstack-image:
     .ci/setup --test

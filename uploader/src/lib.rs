@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod aws;
 pub mod blocks;
+pub mod converter;
 pub mod error;
 pub mod image;
 mod pace;

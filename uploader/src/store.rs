@@ -206,7 +206,19 @@ pub async fn fetch_manifest(
     name: &str,
     digest: &ImageDigest,
 ) -> Result<Manifest, StoreError> {
-    let (bucket, key) = (names.bucket(), Names::manifest_key(name, digest));
+    let key = Names::manifest_key(name, digest);
+    fetch_manifest_at(session, names, &key, name, digest).await
+}
+
+/// The same, from another place in the bucket.
+pub(crate) async fn fetch_manifest_at(
+    session: &Session,
+    names: &Names,
+    key: &str,
+    name: &str,
+    digest: &ImageDigest,
+) -> Result<Manifest, StoreError> {
+    let (bucket, key) = (names.bucket(), key.to_owned());
     let answer = session
         .s3
         .get_object()

@@ -12,7 +12,7 @@ use aws_sdk_ec2::types::{
 const ROOT: &str = "/dev/xvda";
 
 /// Registers an image with all that a modern one has.
-pub(super) async fn register(session: &Session, new: &NewImage) -> Event {
+pub(crate) async fn register(session: &Session, new: &NewImage) -> Event {
     let root = EbsBlockDevice::builder()
         .snapshot_id(&new.snapshot)
         .volume_size(i32::try_from(new.gib).unwrap_or(i32::MAX))

@@ -7,13 +7,13 @@ mod convert;
 pub mod dead;
 pub mod executor;
 mod fault;
-mod images;
+pub(crate) mod images;
 pub mod journal;
 pub mod machine;
 pub mod queue;
 pub mod record;
 mod run;
-mod snapshots;
+pub(crate) mod snapshots;
 mod sweep;
 pub mod tags;
 

@@ -21,7 +21,7 @@ const MAX_SNAPSHOTS: usize = 1000;
 const MAX_PARENTS: usize = 10;
 
 /// Starts a snapshot, or finds the one that was started with the same token.
-pub(super) async fn start(session: &Session, new: &NewSnapshot) -> Event {
+pub(crate) async fn start(session: &Session, new: &NewSnapshot) -> Event {
     let mut call = session
         .ebs
         .start_snapshot()
@@ -60,7 +60,7 @@ pub(super) async fn start(session: &Session, new: &NewSnapshot) -> Event {
 }
 
 /// What a snapshot is.
-pub(super) async fn look(session: &Session, id: &str) -> Event {
+pub(crate) async fn look(session: &Session, id: &str) -> Event {
     let answer = session
         .ec2
         .describe_snapshots()
@@ -82,7 +82,7 @@ pub(super) async fn look(session: &Session, id: &str) -> Event {
 }
 
 /// Completes a snapshot of `count` blocks, whose digests have this checksum.
-pub(super) async fn complete(
+pub(crate) async fn complete(
     session: &Session,
     id: &str,
     count: usize,
@@ -111,7 +111,7 @@ pub(super) async fn complete(
 }
 
 /// Deletes a snapshot, unless an image needs it.
-pub(super) async fn delete(session: &Session, id: &str) -> Event {
+pub(crate) async fn delete(session: &Session, id: &str) -> Event {
     let answer = session
         .ec2
         .delete_snapshot()

@@ -2,8 +2,10 @@
 
 mod error;
 mod http;
+mod metadata;
 mod session;
 
 pub use error::{AwsError, Kind};
 pub use http::HttpError;
+pub use metadata::{Metadata, MetadataError};
 pub use session::{ConnectError, Options, Session};

@@ -1,6 +1,6 @@
 //! Who calls, where, and the clients to do it with.
 
-use super::http;
+use super::http::{self, Trust};
 use super::{AwsError, HttpError, Kind};
 use crate::Class;
 use aws_config::retry::RetryConfig;
@@ -21,6 +21,8 @@ pub struct Options {
     pub endpoint_url: Option<String>,
     /// PEM certificates to trust, instead of the system's (`AWS_CA_BUNDLE`).
     pub ca_bundle: Option<PathBuf>,
+    /// PEM certificates to trust besides.
+    pub more_ca: Option<String>,
 }
 
 /// No session.
@@ -137,7 +139,10 @@ impl Session {
 
 async fn load(options: &Options) -> Result<SdkConfig, ConnectError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http::client(options.ca_bundle.as_deref())?)
+        .http_client(http::client(&Trust {
+            bundle: options.ca_bundle.as_deref(),
+            more: options.more_ca.as_deref(),
+        })?)
         .retry_config(RetryConfig::standard().with_max_attempts(6))
         .timeout_config(
             TimeoutConfig::builder()

@@ -28,6 +28,7 @@ use read::Packs;
 use source::Source;
 use spans::{Span, Spans};
 use std::collections::VecDeque;
+use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
@@ -101,11 +102,46 @@ pub async fn put_blocks(
     progress: &(dyn Fn(u64) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<(), PutError> {
+    let packs = Packs::new(
+        session.s3.clone(),
+        names,
+        digests(manifest),
+        Patience::default(),
+    );
+    let pipeline = Pipeline::new(session, packs, snapshot, limits);
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(PutError::Cancelled),
-        put = Pipeline::new(session, names, manifest, snapshot, limits).run(plan, limits, progress) => put,
+        put = pipeline.run(plan, limits, progress) => put,
     }
+}
+
+/// The same, from a pack that is a file, and the only one of its manifest.
+///
+/// # Errors
+/// As [`put_blocks`].
+#[allow(clippy::too_many_arguments)]
+pub async fn put_blocks_of_file(
+    session: &Session,
+    pack: &Arc<File>,
+    manifest: &Manifest,
+    plan: &BlockPlan,
+    snapshot: &str,
+    limits: &Limits,
+    progress: &(dyn Fn(u64) + Send + Sync),
+    cancel: &CancellationToken,
+) -> Result<(), PutError> {
+    let packs = Packs::local(Arc::clone(pack), digests(manifest), Patience::default());
+    let pipeline = Pipeline::new(session, packs, snapshot, limits);
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(PutError::Cancelled),
+        put = pipeline.run(plan, limits, progress) => put,
+    }
+}
+
+fn digests(manifest: &Manifest) -> Vec<String> {
+    manifest.packs.iter().map(|it| it.digest.clone()).collect()
 }
 
 /// What the tasks share.
@@ -141,18 +177,11 @@ impl Job {
 }
 
 impl Pipeline {
-    fn new(
-        session: &Session,
-        names: &Names,
-        manifest: &Manifest,
-        snapshot: &str,
-        limits: &Limits,
-    ) -> Arc<Pipeline> {
+    fn new(session: &Session, packs: Packs, snapshot: &str, limits: &Limits) -> Arc<Pipeline> {
         let patience = Patience::default();
-        let digests = manifest.packs.iter().map(|it| it.digest.clone()).collect();
         let threads = tokio::runtime::Handle::current().metrics().num_workers();
         Arc::new(Pipeline {
-            packs: Arc::new(Packs::new(session.s3.clone(), names, digests, patience)),
+            packs: Arc::new(packs),
             decoders: Decoders::default(),
             decoding: Semaphore::new(threads.max(1)),
             putter: Putter::new(session.ebs.clone(), snapshot, limits.blocks(), patience),

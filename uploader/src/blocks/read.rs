@@ -1,10 +1,13 @@
-//! Ranges of packs, from the vault.
+//! Ranges of packs, from the vault or from a file.
 
 use super::error::PutError;
 use super::spans::Span;
 use crate::aws::{AwsError, Kind};
 use crate::pace::{Fault, Patience, Retries};
 use crate::vault::Names;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest time of one request: a span within it is 35 KiB/s.
@@ -13,11 +16,24 @@ const OPERATION: &str = "s3 GetObject";
 
 /// The packs of one image.
 pub(crate) struct Packs {
+    place: Place,
+    digests: Vec<String>,
+    patience: Patience,
+}
+
+/// Where packs are.
+enum Place {
+    /// In the vault.
+    Vault(Vault),
+    /// On this machine: the image's only pack.
+    File(Arc<File>),
+}
+
+/// A vault's bucket.
+struct Vault {
     s3: aws_sdk_s3::Client,
     bucket: String,
     owner: String,
-    digests: Vec<String>,
-    patience: Patience,
 }
 
 /// What one request got.
@@ -35,9 +51,20 @@ impl Packs {
         patience: Patience,
     ) -> Packs {
         Packs {
-            s3,
-            bucket: names.bucket(),
-            owner: names.account.clone(),
+            place: Place::Vault(Vault {
+                s3,
+                bucket: names.bucket(),
+                owner: names.account.clone(),
+            }),
+            digests,
+            patience,
+        }
+    }
+
+    /// An image's only pack, as a file.
+    pub(crate) fn local(file: Arc<File>, digests: Vec<String>, patience: Patience) -> Packs {
+        Packs {
+            place: Place::File(file),
             digests,
             patience,
         }
@@ -55,10 +82,19 @@ impl Packs {
 
     /// The bytes of a span.
     pub(crate) async fn read(&self, span: &Span) -> Result<Vec<u8>, PutError> {
+        let vault = match &self.place {
+            Place::File(file) => return self.read_file(file, span).await,
+            Place::Vault(vault) => vault,
+        };
         let seed = span.offset ^ u64::from(span.pack);
         let mut retries = Retries::new(self.patience, seed);
         loop {
-            let last = match self.read_once(span).await? {
+            let asked = tokio::time::timeout(TIMEOUT, self.ask(vault, span));
+            let got = match asked.await {
+                Ok(got) => got?,
+                Err(_) => Got::Again(broken("nothing came for two minutes")),
+            };
+            let last = match got {
                 Got::Bytes(bytes) => return Ok(bytes),
                 Got::Again(error) => error,
             };
@@ -76,40 +112,45 @@ impl Packs {
         }
     }
 
-    async fn read_once(&self, span: &Span) -> Result<Got, PutError> {
-        match tokio::time::timeout(TIMEOUT, self.ask(span)).await {
-            Ok(got) => got,
-            Err(_) => Ok(Got::Again(broken("nothing came for two minutes"))),
-        }
+    async fn read_file(&self, file: &Arc<File>, span: &Span) -> Result<Vec<u8>, PutError> {
+        let (file, offset) = (Arc::clone(file), span.offset);
+        let len = usize::try_from(span.len).unwrap_or(usize::MAX);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; len];
+            file.read_exact_at(&mut bytes, offset).map(|()| bytes)
+        });
+        super::joined(read.await)?.map_err(|error| self.corrupt_span(span, error.to_string()))
     }
 
-    async fn ask(&self, span: &Span) -> Result<Got, PutError> {
-        let corrupt = |why: &str| {
-            let (index, offset) = match span.blocks.first() {
-                Some((put, frame)) => (put.index, frame.offset),
-                None => (0, span.offset),
-            };
-            self.corrupt(span.pack, index, offset, why.to_owned())
+    fn corrupt_span(&self, span: &Span, why: String) -> PutError {
+        let (index, offset) = match span.blocks.first() {
+            Some((put, frame)) => (put.index, frame.offset),
+            None => (0, span.offset),
         };
+        self.corrupt(span.pack, index, offset, why)
+    }
+
+    async fn ask(&self, vault: &Vault, span: &Span) -> Result<Got, PutError> {
+        let corrupt = |why: &str| self.corrupt_span(span, why.to_owned());
         let Some(digest) = self.digests.get(span.pack as usize) else {
             return Err(corrupt("the manifest has no such pack"));
         };
         let key = Names::pack_key(digest);
         let last = span.offset.saturating_add(span.len).saturating_sub(1);
-        let answer = self
+        let answer = vault
             .s3
             .get_object()
-            .bucket(&self.bucket)
+            .bucket(&vault.bucket)
             .key(&key)
             .range(format!("bytes={}-{last}", span.offset))
-            .expected_bucket_owner(&self.owner)
+            .expected_bucket_owner(&vault.owner)
             .send()
             .await
             .map_err(|error| AwsError::new(OPERATION, error));
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if error.code == "NoSuchKey" => {
-                let bucket = self.bucket.clone();
+                let bucket = vault.bucket.clone();
                 return Err(PutError::NoPack { bucket, key });
             }
             Err(error) if error.code == "InvalidRange" => {

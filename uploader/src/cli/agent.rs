@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
+use super::from_instance::on_instance;
 use super::interrupt::interruptible;
 use clap::Args;
 use serde_json::json;
@@ -38,6 +39,9 @@ pub(crate) struct AgentArgs {
     /// End after one request
     #[arg(long)]
     once: bool,
+    /// On an instance: vault, region and idle time are what its user data says
+    #[arg(long, conflicts_with_all = ["until_idle", "once"])]
+    from_instance: bool,
     /// Blocks that are put at the same time, at most
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
@@ -68,12 +72,22 @@ impl AgentArgs {
         aws: &AwsArgs,
         out: &mut (impl Write + Send),
     ) -> Result<(), Failure> {
-        let place = aws.place().await?;
+        let (place, idle) = match self.from_instance {
+            true => {
+                let it = on_instance().await?;
+                eprintln!(
+                    "uploader: converter {} ends after {} s idle",
+                    it.id, it.idle
+                );
+                (it.place, Some(it.idle))
+            }
+            false => (aws.place().await?, self.until_idle),
+        };
         let agent = self.agent(&place).await?;
         place.say_who();
         eprintln!("uploader: takes requests from {}", place.names.queue());
         let until = Until {
-            idle: self.until_idle,
+            idle,
             once: self.once,
         };
         let printed = Mutex::new((out, Ok(())));

@@ -57,6 +57,7 @@ impl AwsArgs {
                     .ca_bundle
                     .clone()
                     .filter(|it| !it.as_os_str().is_empty()),
+                more_ca: None,
             })
             .await?;
             let names = Names::new(

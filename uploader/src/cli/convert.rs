@@ -220,7 +220,7 @@ impl Asked {
 }
 
 /// Sixteen bytes that nobody has had before.
-fn random() -> Result<[u8; 16], Failure> {
+pub(super) fn random() -> Result<[u8; 16], Failure> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")
         .and_then(|mut it| it.read_exact(&mut bytes))

@@ -8,7 +8,9 @@ use uploader::Class;
 use uploader::agent::AgentError;
 use uploader::agent::journal::JournalError;
 use uploader::agent::queue::QueueError;
-use uploader::aws::{AwsError, ConnectError};
+use uploader::aws::{AwsError, ConnectError, MetadataError};
+use uploader::converter::ConverterError;
+use uploader::converter::program::ProgramError;
 use uploader::push::{ImageError, PushError};
 use uploader::request::SendError;
 use uploader::store::StoreError;
@@ -104,6 +106,8 @@ failures!(
     AwsError,
     ConnectError,
     JournalError,
+    MetadataError,
+    ProgramError,
     QueueError,
     SendError,
     StoreError,
@@ -129,6 +133,16 @@ macro_rules! imgtool_failures {
 }
 
 imgtool_failures!(SpecError, BuildError);
+
+impl From<ConverterError> for Failure {
+    fn from(error: ConverterError) -> Failure {
+        if matches!(error, ConverterError::Interrupted) {
+            eprintln!("uploader: interrupted; nothing is left of it");
+            return Failure::interrupted();
+        }
+        Failure::of(error.class(), &error).hint(error.hint())
+    }
+}
 
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Failure {

@@ -3,8 +3,10 @@
 mod agent;
 mod aws_args;
 mod convert;
+mod converter;
 mod failure;
 mod follow;
+mod from_instance;
 mod image_args;
 mod interrupt;
 mod log;
@@ -28,6 +30,7 @@ use uploader::Class;
 /// has a converter there turn them into encrypted AMIs.
 ///
 ///   uploader vault init                      once per account and region
+///   uploader converter bootstrap             likewise: the converter's AMI
 ///   uploader push web.pack                   sends what the vault lacks
 ///   uploader convert web                     an AMI of it
 ///   uploader verify ami-0123456789abcdef0    reads it back, block by block
@@ -54,6 +57,7 @@ enum Command {
     Publish(publish::Publish),
     Requests(requests::Requests),
     Agent(agent::AgentArgs),
+    Converter(converter::Converter),
     Verify(verify::Verify),
 }
 
@@ -75,6 +79,7 @@ impl Cli {
                 Command::Convert(convert) => convert.run(&self.aws, &mut out).await?,
                 Command::Requests(requests) => requests.run(&self.aws, &mut out).await?,
                 Command::Agent(agent) => agent.run(&self.aws, &mut out).await?,
+                Command::Converter(converter) => converter.run(&self.aws, &mut out).await?,
                 Command::Verify(verify) => verify.run(&self.aws, &mut out).await?,
                 Command::Push(push) => push.run(&self.aws, &mut out).await?,
             }

@@ -184,6 +184,8 @@ rows! {
         |w| put(w, "packs/x", &[(SSE_CUSTOMER, "AES256")]),
     "store a manifest" => |w| put(w, "images/web/x.json", &[]),
     "store a request's record" => |w| put(w, "requests/x.json", &[]),
+    "read which AMI is the converter's" => |w| get(w, "converter-image/current.json"),
+    "say which AMI is the converter's" => |w| put(w, "converter-image/current.json", &[]),
     "delete a pack" => |w| on_objects(w, "s3:DeleteObject"),
     "delete a version for good" => |w| on_objects(w, "s3:DeleteObjectVersion"),
     "change the bucket's policy" => |w| on_bucket(w, "s3:PutBucketPolicy"),

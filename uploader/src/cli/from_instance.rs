@@ -1,0 +1,92 @@
+//! What an agent on an instance is told: by its user data, and not by a command line.
+
+use super::Failure;
+use super::aws_args::Place;
+use std::time::Duration;
+use uploader::Class;
+use uploader::aws::{ConnectError, Kind, Metadata, MetadataError, Options, Session};
+use uploader::converter::userdata::{UserData, UserDataError};
+use uploader::vault::Names;
+
+/// Pauses between tries: a network that is just coming up, and a role that EC2 has just learnt of,
+/// take moments. Five minutes in all; then the instance ends, as it is of no use.
+const PAUSES: [u64; 9] = [1, 2, 4, 8, 15, 30, 60, 90, 90];
+
+/// What an agent on an instance has to know.
+pub(crate) struct OnInstance {
+    /// The vault, and clients.
+    pub(crate) place: Place,
+    /// Seconds without a request after which it ends.
+    pub(crate) idle: u32,
+    /// The instance's id.
+    pub(crate) id: String,
+}
+
+/// Reads the user data and connects.
+pub(crate) async fn on_instance() -> Result<OnInstance, Failure> {
+    let metadata = Metadata::new()?;
+    let mut pauses = PAUSES.into_iter();
+    let (text, id) = loop {
+        let said = async {
+            let text = metadata.user_data().await?;
+            Ok::<_, MetadataError>((text, metadata.instance_id().await?))
+        };
+        match (said.await, pauses.next()) {
+            (Ok((text, id)), _) => break (text.unwrap_or_default(), id.unwrap_or_default()),
+            (Err(error), None) => return Err(Failure::from(error)),
+            (Err(error), Some(pause)) => wait(&error, pause).await,
+        }
+    };
+    let data = UserData::parse(&text)?;
+    let idle = data.idle_seconds;
+    Ok(OnInstance {
+        place: connect(data).await?,
+        idle,
+        id,
+    })
+}
+
+async fn connect(data: UserData) -> Result<Place, Failure> {
+    let options = Options {
+        profile: None,
+        region: Some(data.region),
+        endpoint_url: data.endpoint_url,
+        ca_bundle: None,
+        more_ca: data.ca,
+    };
+    let mut pauses = PAUSES.into_iter();
+    let session = loop {
+        match (Session::connect(&options).await, pauses.next()) {
+            (Ok(session), _) => break session,
+            (Err(error), Some(pause)) if may_pass(&error) => wait(&error, pause).await,
+            (Err(error), _) => return Err(error.into()),
+        }
+    };
+    let Session {
+        account,
+        region,
+        partition,
+        ..
+    } = &session;
+    let names = Names::new(&data.vault, account, region, partition)?;
+    Ok(Place { session, names })
+}
+
+/// Whether it may help to wait.
+fn may_pass(error: &ConnectError) -> bool {
+    match error {
+        ConnectError::Aws(error) => error.is_transient() || error.kind == Kind::Credentials,
+        ConnectError::NoRegion | ConnectError::Http(_) => false,
+    }
+}
+
+async fn wait(error: &dyn std::fmt::Display, seconds: u64) {
+    eprintln!("uploader: {error}; again in {seconds} s");
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+impl From<UserDataError> for Failure {
+    fn from(error: UserDataError) -> Failure {
+        Failure::of(Class::Input, &error).hint(error.hint())
+    }
+}

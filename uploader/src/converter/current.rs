@@ -1,0 +1,251 @@
+//! Which AMI is the converter's: `converter-image/current.json` in the vault.
+//!
+//! Tags can be set by whoever may tag, and names be taken by whoever may register: an AMI that is
+//! launched with the converter's role is believed on the vault's word only. What is there can be
+//! written only by who may use the vault's key, and the converter's role can't.
+
+use super::object::{self, If};
+use super::tags;
+use crate::aws::{AwsError, Kind, Session};
+use crate::image::ImageDigest;
+use crate::store::{StoreError, fetch_manifest_at};
+use crate::vault::Names;
+use aws_sdk_ec2::types::{Image, ImageState};
+use imgtool::pack::Manifest;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// What all keys here begin with.
+pub const PREFIX: &str = "converter-image/";
+/// Where it is written down which AMI it is.
+pub const KEY: &str = "converter-image/current.json";
+/// Version of the format.
+const VERSION: u32 = 1;
+
+/// The converter's AMI.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Current {
+    /// Version of this format: 1.
+    pub version: u32,
+    /// The AMI.
+    pub ami: String,
+    /// The snapshot of its root.
+    pub snapshot: String,
+    /// The image that it is made of.
+    pub digest: ImageDigest,
+    /// Version of the program in it.
+    pub program_version: String,
+    /// SHA-256 of the program.
+    pub program_sha256: String,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub made: OffsetDateTime,
+}
+
+/// A record, and the version that the next write replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The record; `None` if there is something else in its place.
+    pub current: Option<Current>,
+    /// S3's ETag of it.
+    pub etag: String,
+}
+
+/// What there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No AMI was ever made.
+    None,
+    /// One was, and is gone, disabled or of no use.
+    Gone(Current),
+    /// It is not available yet.
+    Pending(Current),
+    /// It can be launched.
+    Available(Current),
+}
+
+impl Found {
+    /// What is written down of it.
+    pub fn current(&self) -> Option<&Current> {
+        match self {
+            Found::None => None,
+            Found::Gone(it) | Found::Pending(it) | Found::Available(it) => Some(it),
+        }
+    }
+}
+
+impl Current {
+    /// That of an AMI that was just made.
+    pub(super) fn new(
+        ami: String,
+        snapshot: String,
+        digest: ImageDigest,
+        program_version: &str,
+        program_sha256: &str,
+        made: OffsetDateTime,
+    ) -> Current {
+        Current {
+            version: VERSION,
+            ami,
+            snapshot,
+            digest,
+            program_version: program_version.to_owned(),
+            program_sha256: program_sha256.to_owned(),
+            made: made.replace_nanosecond(0).unwrap_or(made),
+        }
+    }
+}
+
+/// The converter's AMI, as it can be launched or not: for whoever launches, and for people.
+///
+/// # Errors
+/// S3 or EC2 refuses.
+pub async fn find(session: &Session, names: &Names) -> Result<Found, AwsError> {
+    match read(session, names).await?.and_then(|it| it.current) {
+        None => Ok(Found::None),
+        Some(current) => look(session, current).await,
+    }
+}
+
+/// What the AMI of a record is.
+pub(super) async fn look(session: &Session, current: Current) -> Result<Found, AwsError> {
+    let image = describe(session, &current.ami).await?;
+    Ok(match image {
+        Some(image) if root_snapshot(&image) == Some(&*current.snapshot) => match image.state() {
+            Some(ImageState::Available) => Found::Available(current),
+            Some(ImageState::Pending | ImageState::Transient) => Found::Pending(current),
+            _ => Found::Gone(current),
+        },
+        _ => Found::Gone(current),
+    })
+}
+
+/// The account's own image of this id.
+pub(super) async fn describe(session: &Session, ami: &str) -> Result<Option<Image>, AwsError> {
+    let answer = session
+        .ec2
+        .describe_images()
+        .image_ids(ami)
+        .owners("self")
+        .include_deprecated(true)
+        .include_disabled(true)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 DescribeImages", error));
+    match answer {
+        Ok(answer) => Ok(answer.images.unwrap_or_default().pop()),
+        // An id that is none was not written by us.
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) if error.code.starts_with("InvalidAMIID.") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The snapshot of an image's root.
+pub(super) fn root_snapshot(image: &Image) -> Option<&str> {
+    let root = image.root_device_name()?;
+    let mut devices = image.block_device_mappings().iter();
+    let device = devices.find(|it| it.device_name() == Some(root))?;
+    device.ebs()?.snapshot_id()
+}
+
+/// The record, if there is one.
+pub(super) async fn read(session: &Session, names: &Names) -> Result<Option<Stored>, AwsError> {
+    let object = object::get(session, names, KEY).await?;
+    Ok(object.map(|it| Stored {
+        current: parse(&it.text),
+        etag: it.etag,
+    }))
+}
+
+fn parse(text: &[u8]) -> Option<Current> {
+    let current: Current = serde_json::from_slice(text).ok()?;
+    (current.version == VERSION).then_some(current)
+}
+
+/// Writes the record in the place of the one with this ETag, or where there is none; `None` if it
+/// was changed meanwhile.
+pub(super) async fn write(
+    session: &Session,
+    names: &Names,
+    current: &Current,
+    replaces: Option<String>,
+) -> Result<Option<String>, AwsError> {
+    let text = serde_json::to_vec(current).unwrap_or_default();
+    object::put(session, names, KEY, text, If::as_read(replaces)).await
+}
+
+/// Takes the record away: there is no converter's AMI any more.
+pub(super) async fn clear(session: &Session, names: &Names) -> Result<(), AwsError> {
+    object::delete(session, names, KEY).await
+}
+
+/// Where the manifest of an image is, from which the next one's snapshot can be made.
+fn manifest_key(digest: &ImageDigest) -> String {
+    format!("{PREFIX}{digest}.json")
+}
+
+/// The manifest of an image, if the vault has it and it is that image's.
+pub(super) async fn manifest(
+    session: &Session,
+    names: &Names,
+    digest: &ImageDigest,
+) -> Result<Option<Manifest>, AwsError> {
+    let key = manifest_key(digest);
+    match fetch_manifest_at(session, names, &key, tags::IMAGE, digest).await {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(StoreError::Aws(error)) => Err(error),
+        // Missing or broken: the next image is put whole, then.
+        Err(error) => {
+            tracing::debug!(%error, "no manifest of the last image");
+            Ok(None)
+        }
+    }
+}
+
+/// Keeps the manifest of an image. One that is there already is the same: its name says what is in
+/// it.
+pub(super) async fn keep_manifest(
+    session: &Session,
+    names: &Names,
+    manifest: &Manifest,
+) -> Result<(), AwsError> {
+    let key = manifest_key(&ImageDigest::of(manifest));
+    let text = serde_json::to_vec(manifest).unwrap_or_default();
+    object::put(session, names, &key, text, If::Missing).await?;
+    Ok(())
+}
+
+/// Forgets an image's manifest.
+pub(super) async fn forget_manifest(
+    session: &Session,
+    names: &Names,
+    digest: &ImageDigest,
+) -> Result<(), AwsError> {
+    object::delete(session, names, &manifest_key(digest)).await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_record_is_none() {
+        let digest: ImageDigest = "ab".repeat(32).parse().unwrap();
+        let made = time::macros::datetime!(2026-11-01 12:00:00.5 UTC);
+        let current = Current::new("ami-1".into(), "snap-1".into(), digest, "0.1.0", "cd", made);
+        let text = serde_json::to_string(&current).unwrap();
+        assert_eq!(parse(text.as_bytes()), Some(current));
+        for bad in [
+            String::new(),
+            "{}".to_owned(),
+            text.replace("\"version\":1", "\"version\":2"),
+            text.replace("{\"version", "{\"more\":1,\"version"),
+            text.replace("abab", "xyxy"),
+        ] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Why there is no converter's AMI.
+
+use crate::Class;
+use crate::agent::AgentError;
+use crate::aws::AwsError;
+use crate::blocks::{PlanError, PutError};
+
+/// The converter's AMI can't be made, found or taken away.
+#[derive(Debug, thiserror::Error)]
+pub enum ConverterError {
+    /// The vault's key can't be used.
+    #[error(transparent)]
+    Key(#[from] AgentError),
+    /// The image has no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Blocks can't be put.
+    #[error(transparent)]
+    Put(#[from] PutError),
+    /// A step failed; what was made has been taken away again.
+    #[error("{0}")]
+    Step(String),
+    /// A step failed, and what was made could not be taken away.
+    #[error("{why}; left behind: {}", .left.join(", "))]
+    Left {
+        /// Why.
+        why: String,
+        /// What.
+        left: Vec<String>,
+    },
+    /// Somebody said stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// AWS refuses.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+impl ConverterError {
+    /// Whose fault it is.
+    pub fn class(&self) -> Class {
+        match self {
+            ConverterError::Key(error) => error.class(),
+            ConverterError::Plan(error) => error.class(),
+            ConverterError::Put(error) => error.class(),
+            ConverterError::Step(_) | ConverterError::Left { .. } | ConverterError::Interrupted => {
+                Class::Failed
+            }
+            ConverterError::Aws(error) => error.class(),
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ConverterError::Key(error) => error.hint(),
+            ConverterError::Plan(error) => error.hint(),
+            ConverterError::Put(error) => error.hint(),
+            ConverterError::Left { .. } => {
+                Some("uploader converter prune deletes it an hour after it was made".to_owned())
+            }
+            ConverterError::Step(_) | ConverterError::Interrupted => None,
+            ConverterError::Aws(error) if error.code == "NoSuchBucket" => {
+                Some("uploader vault init makes the vault".to_owned())
+            }
+            ConverterError::Aws(error) => error.hint(),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Heartbeats: what a running agent says of itself, in `converter/heartbeats/ID.json`.
+//!
+//! Each has one writer, the agent of that id. A caller who finds a fresh one that does not say
+//! `leaving` knows that somebody will ask the queue again after this moment.
+
+use super::object::{self, If};
+use crate::agent::Clock;
+use crate::aws::{AwsError, Session};
+use crate::vault::Names;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+/// Where they are.
+pub const PREFIX: &str = "converter/heartbeats/";
+/// How often one is written.
+pub const EVERY: Duration = Duration::from_secs(30);
+/// Seconds for which one counts: some may be lost on the way, or come late.
+pub const FRESH: i64 = 120;
+/// Most that are looked at.
+const MAX_BEATS: usize = 200;
+/// Longest id.
+const MAX_ID: usize = 64;
+/// Version of the format.
+const VERSION: u32 = 1;
+
+/// What an agent is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activity {
+    /// It waits for requests.
+    Idle,
+    /// It works on some.
+    Busy,
+    /// It asks the queue once more, and ends unless there is something.
+    Leaving,
+}
+
+/// What an agent says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Version of this format: 1.
+    pub version: u32,
+    /// The instance's id, or what its host chose.
+    pub id: String,
+    /// The program's version.
+    pub program: String,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started: OffsetDateTime,
+    /// What it is about.
+    pub activity: Activity,
+    /// How many requests it has in hand.
+    pub requests: usize,
+    /// How many it takes at a time.
+    pub parallel: usize,
+    /// Bytes for blocks, of all requests together.
+    pub memory: u64,
+}
+
+/// A heartbeat, and when it was written, by S3's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// What it says.
+    pub heartbeat: Heartbeat,
+    /// When it was written.
+    pub written: OffsetDateTime,
+}
+
+impl Heartbeat {
+    /// That of an agent that begins.
+    pub fn new(id: &str, started: OffsetDateTime, parallel: usize, memory: u64) -> Heartbeat {
+        Heartbeat {
+            version: VERSION,
+            id: id.to_owned(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            started,
+            activity: Activity::Idle,
+            requests: 0,
+            parallel,
+            memory,
+        }
+    }
+
+    fn parse(text: &[u8], id: &str) -> Option<Heartbeat> {
+        let heartbeat: Heartbeat = serde_json::from_slice(text).ok()?;
+        (heartbeat.version == VERSION && heartbeat.id == id).then_some(heartbeat)
+    }
+}
+
+/// Whether a text can be an agent's id, which is part of a key.
+pub fn is_id(id: &str) -> bool {
+    let fits = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'.');
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(fits) && !id.starts_with('.')
+}
+
+fn key(id: &str) -> String {
+    format!("{PREFIX}{id}.json")
+}
+
+/// `converter/heartbeats/ID.json`
+fn id_of(key: &str) -> Option<&str> {
+    let id = key.strip_prefix(PREFIX)?.strip_suffix(".json")?;
+    is_id(id).then_some(id)
+}
+
+/// All of a vault's. What can't be read as one is nobody's.
+///
+/// # Errors
+/// S3 refuses.
+pub async fn all(session: &Session, names: &Names) -> Result<Vec<Beat>, AwsError> {
+    let listed = session
+        .s3
+        .list_objects_v2()
+        .bucket(names.bucket())
+        .prefix(PREFIX)
+        .expected_bucket_owner(&names.account)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("s3 ListObjectsV2", error))?;
+    // The newest, should somebody have left many behind.
+    let mut found: Vec<(i64, String)> = listed
+        .contents()
+        .iter()
+        .filter_map(|it| {
+            let id = id_of(it.key()?)?;
+            Some((it.last_modified().map_or(0, |it| it.secs()), id.to_owned()))
+        })
+        .collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    let mut beats = Vec::new();
+    for (_, id) in found.into_iter().take(MAX_BEATS) {
+        let Some(object) = object::get(session, names, &key(&id)).await? else {
+            continue;
+        };
+        if let Some(heartbeat) = Heartbeat::parse(&object.text, &id) {
+            beats.push(Beat {
+                heartbeat,
+                written: object.written,
+            });
+        }
+    }
+    Ok(beats)
+}
+
+/// Deletes the heartbeat of an agent that is known to be gone.
+///
+/// # Errors
+/// S3 refuses.
+pub async fn forget(session: &Session, names: &Names, id: &str) -> Result<(), AwsError> {
+    match is_id(id) {
+        true => object::delete(session, names, &key(id)).await,
+        false => Ok(()),
+    }
+}
+
+/// An agent's own heartbeat, written again and again until it is stopped or dropped.
+pub struct Heart {
+    shared: Arc<Shared>,
+    beating: JoinHandle<()>,
+}
+
+struct Shared {
+    session: Session,
+    names: Names,
+    clock: Clock,
+    /// Whoever writes has it, so that what was said last is what is there.
+    said: Mutex<Said>,
+}
+
+struct Said {
+    heartbeat: Heartbeat,
+    /// Of what was written last: an answer that was lost on its way, and a call that arrives late,
+    /// change nothing then.
+    etag: Option<String>,
+    /// When something was written last.
+    written: Option<OffsetDateTime>,
+}
+
+impl Heart {
+    /// Writes the first heartbeat, and goes on with it.
+    pub async fn start(session: &Session, names: &Names, clock: &Clock, first: Heartbeat) -> Heart {
+        let shared = Arc::new(Shared {
+            session: session.clone(),
+            names: names.clone(),
+            clock: Arc::clone(clock),
+            said: Mutex::new(Said {
+                heartbeat: first,
+                etag: None,
+                written: None,
+            }),
+        });
+        let beating = {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(EVERY).await;
+                    shared.beat(|_| {}).await.ok();
+                }
+            })
+        };
+        shared.beat(|_| {}).await.ok();
+        Heart { shared, beating }
+    }
+
+    /// Says something else from now on; once this is `Ok`, it is what everybody sees.
+    ///
+    /// # Errors
+    /// S3 refuses. It is said again with the next beat.
+    pub async fn say(&self, activity: Activity, requests: usize) -> Result<(), AwsError> {
+        let change = |it: &mut Heartbeat| {
+            it.activity = activity;
+            it.requests = requests;
+        };
+        self.shared.beat(change).await
+    }
+
+    /// The same, for the next beat.
+    pub async fn note(&self, activity: Activity, requests: usize) {
+        let mut said = self.shared.said.lock().await;
+        said.heartbeat.activity = activity;
+        said.heartbeat.requests = requests;
+    }
+
+    /// Whether nobody takes this agent for alive, because it could not say so for a while.
+    pub async fn is_unheard(&self) -> bool {
+        let said = self.shared.said.lock().await;
+        let now = (self.shared.clock)();
+        let age = |it: OffsetDateTime| (now - it).whole_seconds();
+        // A clock may differ from S3's by some seconds.
+        said.written.is_none_or(|it| age(it) > FRESH + 60)
+    }
+
+    /// Takes the heartbeat away: the last thing an agent does.
+    pub async fn stop(self) {
+        self.beating.abort();
+        // A beat that is under way comes first.
+        let said = self.shared.said.lock().await;
+        let Shared { session, names, .. } = &*self.shared;
+        if said.written.is_some()
+            && let Err(error) = forget(session, names, &said.heartbeat.id).await
+        {
+            tracing::debug!(%error, "the heartbeat stays, and grows old");
+        }
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.beating.abort();
+    }
+}
+
+impl Shared {
+    async fn beat(&self, change: impl FnOnce(&mut Heartbeat)) -> Result<(), AwsError> {
+        let mut said = self.said.lock().await;
+        change(&mut said.heartbeat);
+        let text = serde_json::to_vec(&said.heartbeat).unwrap_or_default();
+        let key = key(&said.heartbeat.id);
+        let now = (self.clock)();
+        let mut condition = If::as_read(said.etag.clone());
+        // The second time for what a lost answer, or somebody who took us for dead, left there.
+        for _ in 0..2 {
+            let written =
+                object::put(&self.session, &self.names, &key, text.clone(), condition).await;
+            match written {
+                Ok(Some(etag)) => {
+                    said.etag = Some(etag);
+                    said.written = Some(now);
+                    return Ok(());
+                }
+                Ok(None) => {
+                    let there = object::get(&self.session, &self.names, &key).await?;
+                    condition = If::as_read(there.map(|it| it.etag));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no heartbeat: others may take this agent for dead");
+                    return Err(error);
+                }
+            }
+        }
+        Err(AwsError {
+            operation: "s3 PutObject",
+            kind: crate::aws::Kind::Conflict,
+            code: String::new(),
+            message: format!("{key} is written by another agent: each needs an id of its own"),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_heartbeats_are_read_and_each_under_its_own_name() {
+        assert_eq!(id_of("converter/heartbeats/i-0123.json"), Some("i-0123"));
+        for other in [
+            "converter/heartbeats/.json",
+            "converter/heartbeats/../x.json",
+            "converter/heartbeats/a/b.json",
+            "converter/launch.json",
+        ] {
+            assert_eq!(id_of(other), None, "{other}");
+        }
+        let one = Heartbeat::new("i-1", OffsetDateTime::UNIX_EPOCH, 2, 64);
+        let text = serde_json::to_vec(&one).unwrap();
+        assert_eq!(Heartbeat::parse(&text, "i-1"), Some(one));
+        assert_eq!(Heartbeat::parse(&text, "i-2"), None);
+        assert_eq!(Heartbeat::parse(b"{", "i-1"), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! A snapshot and an AMI, made in one go by whoever sits there; if anything goes wrong, or somebody
+//! says stop, what was made is taken away again.
+
+use super::ConverterError;
+use super::bootstrap::Image;
+use super::tags;
+use crate::agent::action::{Boot, Event, NewImage, NewSnapshot, SnapshotState};
+use crate::agent::record::Parent;
+use crate::agent::{images, snapshots};
+use crate::aws::{AwsError, Session};
+use crate::blocks::{self, BlockPlan, Limits};
+use crate::vault::Names;
+use aws_sdk_ec2::types::ImageState;
+use std::time::Duration;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Pauses after a call that failed for the moment: two minutes in all.
+const PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
+/// How often a state that will change is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How many looks: EBS takes minutes to complete a snapshot, at most.
+const MAX_LOOKS: u32 = 900;
+
+/// What is to be made.
+pub(super) struct Order<'a> {
+    pub(super) session: &'a Session,
+    pub(super) names: &'a Names,
+    pub(super) image: &'a Image,
+    /// ARN of the key.
+    pub(super) kms_key: &'a str,
+    pub(super) parent: Option<Parent>,
+    pub(super) plan: &'a BlockPlan,
+    pub(super) gib: u32,
+    pub(super) boot: Boot,
+    pub(super) limits: &'a Limits,
+    /// Of nobody else.
+    pub(super) random: [u8; 16],
+}
+
+/// What was made so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Made {
+    pub(super) snapshot: Option<String>,
+    pub(super) ami: Option<String>,
+}
+
+/// Why a step did not work.
+enum Stopped {
+    /// The parent can't be one.
+    Parent,
+    Error(ConverterError),
+}
+
+impl<E: Into<ConverterError>> From<E> for Stopped {
+    fn from(error: E) -> Stopped {
+        Stopped::Error(error.into())
+    }
+}
+
+fn step(what: &str, why: &str) -> Stopped {
+    Stopped::Error(ConverterError::Step(format!("{what}: {why}")))
+}
+
+impl Order<'_> {
+    /// Makes snapshot and AMI; `None` if the parent can't be one. `progress` is told how many blocks
+    /// are put.
+    pub(super) async fn run(
+        &self,
+        progress: &(dyn Fn(u64) + Send + Sync),
+        cancel: &CancellationToken,
+    ) -> Result<Option<(String, String)>, ConverterError> {
+        let mut made = Made::default();
+        // It stops between two calls: what one has made is known then.
+        let done = match self.steps(&mut made, progress, cancel).await {
+            Err(_) if cancel.is_cancelled() => Err(ConverterError::Interrupted.into()),
+            done => done,
+        };
+        match done {
+            Ok(ids) => Ok(Some(ids)),
+            Err(Stopped::Parent) => match undo(self.session, &made).await {
+                left if left.is_empty() => Ok(None),
+                left => Err(ConverterError::Left {
+                    why: "the snapshot's parent is of no use".to_owned(),
+                    left,
+                }),
+            },
+            Err(Stopped::Error(error)) => match undo(self.session, &made).await {
+                left if left.is_empty() => Err(error),
+                left => Err(ConverterError::Left {
+                    why: error.to_string(),
+                    left,
+                }),
+            },
+        }
+    }
+
+    async fn steps(
+        &self,
+        made: &mut Made,
+        progress: &(dyn Fn(u64) + Send + Sync),
+        cancel: &CancellationToken,
+    ) -> Result<(String, String), Stopped> {
+        let session = self.session;
+        let new = self.new_snapshot();
+        let snapshot = match patiently(cancel, || snapshots::start(session, &new)).await {
+            Event::Snapshot(id) => id,
+            Event::ParentGone if new.parent.is_some() => return Err(Stopped::Parent),
+            event => return Err(step("no snapshot can be started", &said(event))),
+        };
+        made.snapshot = Some(snapshot.clone());
+        blocks::put_blocks_of_file(
+            session,
+            &self.image.pack,
+            &self.image.manifest,
+            self.plan,
+            &snapshot,
+            self.limits,
+            progress,
+            cancel,
+        )
+        .await?;
+        let (count, linear) = (self.plan.puts.len(), &self.plan.linear_checksum);
+        match patiently(cancel, || {
+            snapshots::complete(session, &snapshot, count, linear)
+        })
+        .await
+        {
+            Event::Sealed => {}
+            event => {
+                return Err(step(
+                    &format!("{snapshot} can't be completed"),
+                    &said(event),
+                ));
+            }
+        }
+        self.until_completed(&snapshot, cancel).await?;
+        let new = self.new_image(&snapshot);
+        let ami = match patiently(cancel, || images::register(session, &new)).await {
+            Event::Registered(id) => id,
+            event => return Err(step("no AMI can be registered", &said(event))),
+        };
+        made.ami = Some(ami.clone());
+        self.until_available(&ami, cancel).await?;
+        Ok((ami, snapshot))
+    }
+
+    fn tags(&self) -> Vec<(String, String)> {
+        let of = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        vec![
+            of(tags::CONVERTER, &self.names.vault),
+            of(tags::DIGEST, &self.image.digest.to_string()),
+            of(tags::VERSION, &self.image.program_version),
+            of("Name", &format!("{} converter", self.names.vault)),
+        ]
+    }
+
+    fn new_snapshot(&self) -> NewSnapshot {
+        NewSnapshot {
+            token: format!("converter-{}", hex::encode(self.random)),
+            parent: self.parent.clone(),
+            kms_key: self.kms_key.to_owned(),
+            gib: self.gib,
+            description: tags::snapshot_description(self.names, &self.image.digest),
+            tags: self.tags(),
+        }
+    }
+
+    fn new_image(&self, snapshot: &str) -> NewImage {
+        let Image {
+            digest,
+            program_version,
+            ..
+        } = self.image;
+        let [a, b, c, d, ..] = self.random;
+        NewImage {
+            name: tags::ami_name(self.names, digest, [a, b, c, d]),
+            description: format!(
+                "uploader {program_version}, converter of {}",
+                self.names.vault
+            ),
+            snapshot: snapshot.to_owned(),
+            gib: self.gib,
+            boot: self.boot,
+            tags: self.tags(),
+        }
+    }
+
+    async fn until_completed(&self, id: &str, cancel: &CancellationToken) -> Result<(), Stopped> {
+        for _ in 0..MAX_LOOKS {
+            match patiently(cancel, || snapshots::look(self.session, id)).await {
+                Event::SnapshotIs(SnapshotState::Completed) => return Ok(()),
+                // EC2 may not know a new one for a minute or so.
+                Event::SnapshotIs(SnapshotState::Pending | SnapshotState::NotFound) => {}
+                Event::SnapshotIs(SnapshotState::Error) => {
+                    return Err(step(id, "EBS says that the snapshot is of no use"));
+                }
+                event => return Err(step(id, &said(event))),
+            }
+            pause(LOOK_EVERY, cancel).await?;
+        }
+        Err(step(id, "EBS does not complete the snapshot"))
+    }
+
+    async fn until_available(&self, ami: &str, cancel: &CancellationToken) -> Result<(), Stopped> {
+        for _ in 0..MAX_LOOKS {
+            let image = super::current::describe(self.session, ami).await?;
+            match image.as_ref().and_then(|it| it.state()) {
+                Some(ImageState::Available) => return Ok(()),
+                Some(ImageState::Failed | ImageState::Error | ImageState::Invalid) => {
+                    return Err(step(ami, "EC2 says that the AMI is of no use"));
+                }
+                _ => {}
+            }
+            pause(LOOK_EVERY, cancel).await?;
+        }
+        Err(step(ami, "EC2 does not make the AMI available"))
+    }
+}
+
+/// Waits, unless somebody says stop.
+async fn pause(time: Duration, cancel: &CancellationToken) -> Result<(), ConverterError> {
+    tokio::select! {
+        () = sleep(time) => Ok(()),
+        () = cancel.cancelled() => Err(ConverterError::Interrupted),
+    }
+}
+
+/// Calls again while that may help.
+async fn patiently<F: Future<Output = Event>>(
+    cancel: &CancellationToken,
+    call: impl Fn() -> F,
+) -> Event {
+    for seconds in PAUSES {
+        match call().await {
+            Event::Fault(fault) if fault.is_transient => {
+                tracing::debug!(fault.text, "again");
+                if pause(Duration::from_secs(seconds), cancel).await.is_err() {
+                    return Event::Fault(fault);
+                }
+            }
+            event => return event,
+        }
+    }
+    call().await
+}
+
+/// What an event that was not hoped for says.
+fn said(event: Event) -> String {
+    match event {
+        Event::Fault(fault) => fault.text,
+        Event::NotPending => "AWS says that its snapshot is in another state".to_owned(),
+        Event::NameTaken => "its name is taken".to_owned(),
+        event => format!("{event:?}"),
+    }
+}
+
+/// Takes away what was made. Gives what could not be.
+pub(super) async fn undo(session: &Session, made: &Made) -> Vec<String> {
+    let (mut left, never) = (Vec::new(), CancellationToken::new());
+    if let Some(ami) = &made.ami
+        && let Err(error) = deregister(session, ami).await
+    {
+        left.push(format!("{ami} ({error})"));
+    }
+    if let Some(snapshot) = &made.snapshot {
+        match patiently(&never, || snapshots::delete(session, snapshot)).await {
+            Event::Deleted | Event::Missing => {}
+            event => left.push(format!("{snapshot} ({})", said(event))),
+        }
+    }
+    left
+}
+
+/// Deregisters an AMI; it is no error if it is gone already.
+pub(super) async fn deregister(session: &Session, ami: &str) -> Result<(), AwsError> {
+    let answer = session
+        .ec2
+        .deregister_image()
+        .image_id(ami)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 DeregisterImage", error));
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if error.code.starts_with("InvalidAMIID.") => Ok(()),
+        Err(error) => Err(error),
+    }
+}

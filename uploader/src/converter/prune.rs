@@ -1,0 +1,215 @@
+//! Converter AMIs that have had their day: those that another took the place of, and what a bootstrap
+//! that was killed left behind. What an instance still runs of stays.
+
+use super::current::{self, root_snapshot};
+use super::{ConverterError, instance, make, tags};
+use crate::aws::{AwsError, Kind, Session};
+use crate::image::ImageDigest;
+use crate::vault::Names;
+use aws_sdk_ec2::types::{Filter, Image, Snapshot};
+use std::collections::BTreeSet;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+/// What is younger may be another bootstrap's, which has not written it down yet.
+const GRACE: Duration = Duration::hours(1);
+
+/// What can be taken away, and what can't yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prune {
+    /// AMIs to deregister, with the snapshots of their roots.
+    pub amis: Vec<Old>,
+    /// Snapshots that no AMI has.
+    pub snapshots: Vec<String>,
+    /// AMIs that instances run of.
+    pub in_use: Vec<(String, Vec<String>)>,
+    /// Whether the record goes, too.
+    pub record: bool,
+}
+
+/// An AMI that has had its day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Old {
+    /// The AMI.
+    pub ami: String,
+    /// The snapshot of its root, if that is the converter's own.
+    pub snapshot: Option<String>,
+    /// The image that its tag says it is of.
+    pub digest: Option<ImageDigest>,
+}
+
+impl Prune {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.amis.is_empty() && self.snapshots.is_empty() && !self.record
+    }
+}
+
+/// Decides what can be taken away: all but the AMI that the vault's record names, or, with `all`,
+/// that one, too. `replaced` is one that is known to be done with, however young.
+///
+/// # Errors
+/// AWS refuses.
+pub async fn plan(
+    session: &Session,
+    names: &Names,
+    all: bool,
+    replaced: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<Prune, ConverterError> {
+    let stored = current::read(session, names).await?;
+    let current = stored.as_ref().and_then(|it| it.current.as_ref());
+    let is_current = |id: &str| current.is_some_and(|it| it.ami == id);
+    let images = images(session, names).await?;
+    let snapshots = snapshots(session, names).await?;
+    let ours: BTreeSet<&str> = snapshots.iter().filter_map(|it| it.snapshot_id()).collect();
+    let mut prune = Prune {
+        record: all && stored.is_some(),
+        ..Prune::default()
+    };
+    let mut kept: BTreeSet<&str> = BTreeSet::new();
+    for image in &images {
+        let Some(id) = image.image_id() else { continue };
+        let root = root_snapshot(image);
+        let made = image
+            .creation_date()
+            .and_then(|it| OffsetDateTime::parse(it, &Rfc3339).ok());
+        let is_old = all || replaced == Some(id) || made.is_some_and(|it| now - it > GRACE);
+        let goes = if is_current(id) { all } else { is_old };
+        if !goes {
+            kept.extend(root);
+            continue;
+        }
+        let instances = instance::of_ami(session, id).await?.into_iter();
+        let running: Vec<String> = instances
+            .filter(instance::Instance::has_disk)
+            .map(|it| it.id)
+            .collect();
+        if !running.is_empty() {
+            kept.extend(root);
+            prune.in_use.push((id.to_owned(), running));
+            prune.record &= !is_current(id);
+            continue;
+        }
+        let digest = image
+            .tags()
+            .iter()
+            .find(|it| it.key() == Some(tags::DIGEST));
+        prune.amis.push(Old {
+            ami: id.to_owned(),
+            snapshot: root.filter(|it| ours.contains(it)).map(str::to_owned),
+            digest: digest.and_then(|it| it.value()?.parse().ok()),
+        });
+    }
+    let of_amis: BTreeSet<&str> = images.iter().filter_map(root_snapshot).collect();
+    for snapshot in &snapshots {
+        let Some(id) = snapshot.snapshot_id() else {
+            continue;
+        };
+        let started = snapshot
+            .start_time()
+            .and_then(|it| OffsetDateTime::from_unix_timestamp(it.secs()).ok());
+        let is_old = all || started.is_some_and(|it| now - it > GRACE);
+        if is_old && !of_amis.contains(id) && !kept.contains(id) {
+            prune.snapshots.push(id.to_owned());
+        }
+    }
+    Ok(prune)
+}
+
+/// Does it. Gives what could not be taken away.
+///
+/// # Errors
+/// AWS refuses.
+pub async fn carry_out(
+    session: &Session,
+    names: &Names,
+    prune: &Prune,
+) -> Result<Vec<String>, ConverterError> {
+    if prune.record {
+        // First: nobody launches what is about to go.
+        current::clear(session, names).await?;
+    }
+    let stays = current::read(session, names)
+        .await?
+        .and_then(|it| it.current);
+    let mut left = Vec::new();
+    for Old {
+        ami,
+        snapshot,
+        digest,
+    } in &prune.amis
+    {
+        if stays.as_ref().is_some_and(|it| it.ami == *ami) {
+            // It was made the converter's meanwhile.
+            continue;
+        }
+        make::deregister(session, ami).await?;
+        let made = make::Made {
+            snapshot: snapshot.clone(),
+            ami: None,
+        };
+        left.extend(make::undo(session, &made).await);
+        let digest = digest.filter(|it| stays.as_ref().is_none_or(|stays| stays.digest != *it));
+        if let Some(digest) = digest {
+            current::forget_manifest(session, names, &digest).await?;
+        }
+    }
+    for snapshot in &prune.snapshots {
+        let made = make::Made {
+            snapshot: Some(snapshot.clone()),
+            ami: None,
+        };
+        left.extend(make::undo(session, &made).await);
+    }
+    Ok(left)
+}
+
+/// The account's own images that are a converter's of this vault by tag and by name.
+async fn images(session: &Session, names: &Names) -> Result<Vec<Image>, AwsError> {
+    let answer = session
+        .ec2
+        .describe_images()
+        .owners("self")
+        .filters(tagged(names))
+        .include_deprecated(true)
+        .include_disabled(true)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 DescribeImages", error))?;
+    let mut images = answer.images.unwrap_or_default();
+    images.retain(|it| it.name().is_some_and(|it| tags::is_ami_name(names, it)));
+    Ok(images)
+}
+
+/// The account's own snapshots that are such images' by tag and by description.
+async fn snapshots(session: &Session, names: &Names) -> Result<Vec<Snapshot>, AwsError> {
+    let call = session
+        .ec2
+        .describe_snapshots()
+        .owner_ids("self")
+        .filters(tagged(names));
+    let mut pages = call.into_paginator().send();
+    let mut found = Vec::new();
+    let prefix = tags::snapshot_prefix(names);
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| AwsError::new("ec2 DescribeSnapshots", error));
+        let page = match page {
+            Err(error) if error.kind == Kind::NotFound => break,
+            page => page?,
+        };
+        let all = page.snapshots.unwrap_or_default().into_iter();
+        found.extend(all.filter(|it| {
+            let digest = it.description().and_then(|it| it.strip_prefix(&prefix));
+            digest.is_some_and(|it| it.parse::<ImageDigest>().is_ok())
+        }));
+    }
+    Ok(found)
+}
+
+fn tagged(names: &Names) -> Filter {
+    Filter::builder()
+        .name(format!("tag:{}", tags::CONVERTER))
+        .values(&names.vault)
+        .build()
+}
