@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PROGRAM, clients
+from emulator import ROOT
+from fixtures import needed
 from own_vault import VAULT
+from program import PROGRAM
 
 ROOTS = "etc/ssl/certs/ca-certificates.crt"
 RECORD = "converter-image/current.json"
@@ -115,7 +117,7 @@ def test_the_image_is_the_same_each_time_and_holds_only_the_program(uploader, tm
 
     debugfs = shutil.which("debugfs", path="/sbin:/usr/sbin:/usr/bin:/bin")
     if not debugfs:
-        clients.needed(tmp_path / "debugfs", "apt install e2fsprogs")
+        needed(tmp_path / "debugfs", "apt install e2fsprogs")
     raw = tmp_path / "c.img"
     uploader("converter", "build", "--raw", raw)
     disk = raw.read_bytes()
@@ -146,8 +148,8 @@ def test_the_image_is_the_same_each_time_and_holds_only_the_program(uploader, tm
 
 
 def test_what_is_not_the_program_is_refused(uploader, tmp_path):
-    hello = clients.ROOT / "target/x86_64-unknown-linux-gnu/release/hello"
-    clients.needed(hello, "just hello")
+    hello = ROOT / "target/x86_64-unknown-linux-gnu/release/hello"
+    needed(hello, "just hello")
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\nexec sleep 1\n" + "# and more\n" * 10)
     for program, why in (
