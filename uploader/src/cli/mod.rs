@@ -4,15 +4,19 @@ mod agent;
 mod aws_args;
 mod convert;
 mod converter;
+mod duration;
 mod failure;
 mod follow;
 mod from_instance;
 mod image_args;
 mod interrupt;
+mod keeper;
+mod launch;
 mod progress;
 mod publish;
 mod push;
 mod requests;
+mod tunnel;
 mod vault;
 mod verify;
 
@@ -32,6 +36,7 @@ use uploader::Class;
 ///   uploader push web.pack                   sends what the vault lacks
 ///   uploader convert web                     an AMI of it
 ///   uploader verify ami-0123456789abcdef0    reads it back, block by block
+///   uploader launch ami-0123456789abcdef0    boots it, and waits for its answer
 ///
 /// Credentials, region and endpoint are found as the AWS CLI finds them. Exit codes: 0 done, 1 the
 /// work failed, 2 the input is wrong, 3 something around it is (credentials, permissions, network).
@@ -49,6 +54,7 @@ enum Command {
     Vault(vault::Vault),
     Push(push::Push),
     Convert(convert::Convert),
+    Launch(launch::Launch),
     Publish(publish::Publish),
     Requests(requests::Requests),
     Agent(agent::AgentArgs),
@@ -71,6 +77,7 @@ impl Cli {
                 Command::Vault(_) => {}
                 Command::Publish(publish) => publish.run(&self.aws, &mut out).await?,
                 Command::Convert(convert) => convert.run(&self.aws, &mut out).await?,
+                Command::Launch(launch) => launch.run(&self.aws, &mut out).await?,
                 Command::Requests(requests) => requests.run(&self.aws, &mut out).await?,
                 Command::Agent(agent) => agent.run(&self.aws, &mut out).await?,
                 Command::Converter(converter) => converter.run(&self.aws, &mut out).await?,
