@@ -31,8 +31,8 @@ def agent(uploader):
 
 
 def asked(uploader, *arguments, **more):
-    """Sends a request and does not wait: its id."""
-    done = uploader("convert", *arguments, "--no-wait", parse=True, **more)
+    """Sends a request and does not wait, for agents that the test runs: its id."""
+    done = uploader("convert", *arguments, "--no-wait", "--no-launch", parse=True, **more)
     return done.json["regions"][0]["request"]
 
 

@@ -109,7 +109,8 @@ class World:
     def convert(self, vault, image):
         """One request, done by one agent: wall and CPU are those of putting the blocks, from the
         agent's own words; memory is that of its whole life."""
-        self.run(UPLOADER, "--vault", vault.name, "convert", image, "--no-wait")
+        self.run(UPLOADER, "--vault", vault.name, "convert", image, "--no-wait",
+                 "--no-launch")
         marks = []
 
         def watch(line, process):

@@ -10,8 +10,10 @@ pub mod blocks;
 pub mod converter;
 pub mod error;
 pub mod image;
+pub mod launch;
 mod pace;
 pub mod push;
+pub mod regions;
 pub mod request;
 #[cfg(test)]
 mod samples;

@@ -20,7 +20,9 @@ pub struct Agent {
     pub names: Names,
     /// What it goes by.
     pub machine: Machine,
-    /// What may be used for blocks.
+    /// What it is known by: an instance's id, or what its host chose.
+    pub id: String,
+    /// What may be used for the blocks of one message.
     pub limits: Limits,
     /// The time.
     pub clock: Clock,

@@ -1,30 +1,33 @@
-//! The agent as a process: message after message.
+//! The agent as a process: takes messages, some at a time, until there are none.
 
 use super::action::Action;
 use super::executor::{Agent, Ended};
-use super::queue::{QueueError, Queues};
+use super::queue::{Message, QueueError, Queues};
 use super::sweep::sweep;
 use crate::Class;
 use crate::aws::{AwsError, Kind, Session};
+use crate::converter::heartbeat::{Activity, Heart, Heartbeat};
+use crate::converter::idle::{Idle, Next};
 use crate::vault::Names;
 use aws_sdk_kms::types::KeyState;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Longest that one call waits for a message, in seconds: SQS's limit.
-const LONG_POLL: i64 = 20;
 /// Seconds between two looks for what was left behind.
 const SWEEP_EVERY: i64 = 3600;
 /// Longest pause after a queue did not answer, in seconds.
 const MAX_PAUSE: u64 = 60;
 
-/// When an agent ends by itself.
-#[derive(Clone, Copy, Debug, Default)]
+/// How much an agent does at a time, and when it ends by itself.
+#[derive(Clone, Copy, Debug)]
 pub struct Until {
     /// After so many seconds without a message.
     pub idle: Option<u32>,
     /// After one message.
     pub once: bool,
+    /// So many messages are worked on at a time.
+    pub parallel: usize,
 }
 
 /// What there is to say of an agent's work.
@@ -141,68 +144,214 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let Agent { session, names, .. } = agent;
     let queues = Queues::find(session, names).await?;
-    let visibility = i32::try_from(agent.visibility).unwrap_or(i32::MAX);
-    let mut last_message = (agent.clock)();
-    let mut last_sweep = None;
-    let mut pause = 1;
-    while !cancel.is_cancelled() {
-        let now = (agent.clock)();
-        let idle = (now - last_message).whole_seconds();
-        let patience = until.idle.map(|it| i64::from(it) - idle);
-        if patience.is_some_and(|it| it <= 0) {
-            sweep_and_tell(agent, told).await;
-            break;
-        }
-        let wait = patience.unwrap_or(LONG_POLL).clamp(1, LONG_POLL);
-        // The first look is short: then there is time to look around.
-        let wait = if last_sweep.is_none() {
-            0
-        } else {
-            i32::try_from(wait).unwrap_or(1)
-        };
-        let received = tokio::select! {
-            biased;
-            received = queues.receive(session, names, wait, visibility) => received,
-            () = cancel.cancelled() => break,
-        };
-        match received {
-            Ok(Some(message)) => {
-                pause = 1;
-                let action = |action: &Action| told(Told::Action(action));
-                let ended = agent.work(&queues, &message, &action, cancel).await;
-                told(Told::Ended(&ended));
-                last_message = (agent.clock)();
-                if until.once {
-                    break;
-                }
-            }
-            Ok(None) => {
-                pause = 1;
-                let since = |it| (now - it) >= time::Duration::seconds(SWEEP_EVERY);
-                if last_sweep.is_none_or(since) {
-                    sweep_and_tell(agent, told).await;
-                    last_sweep = Some(now);
-                }
-            }
-            Err(QueueError::Aws(error)) if error.is_transient() => {
-                told(Told::Trouble(&error));
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_secs(pause)) => {}
-                    () = cancel.cancelled() => break,
-                }
-                pause = (pause * 2).min(MAX_PAUSE);
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
+    let now = (agent.clock)();
+    let heartbeat = Heartbeat::new(
+        &agent.id,
+        now,
+        until.parallel,
+        agent.limits.memory * until.parallel as u64,
+    );
+    let heart = Heart::start(session, names, &agent.clock, heartbeat).await;
+    let limit = until.idle.map(|it| time::Duration::seconds(it.into()));
+    let run = Run {
+        agent,
+        queues: &queues,
+        heart: &heart,
+        until,
+        told,
+        cancel,
+    };
+    let ended = run.go(Idle::new(limit, now)).await;
+    heart.stop().await;
+    ended
 }
 
-async fn sweep_and_tell(agent: &Agent, told: &(dyn Fn(Told<'_>) + Send + Sync)) {
-    match sweep(agent).await {
-        Ok(deleted) if deleted.is_empty() => {}
-        Ok(deleted) => told(Told::Swept(&deleted)),
-        // It is done again later, and by others.
-        Err(error) => told(Told::Trouble(&error)),
+/// A request in hand.
+type Work<'a> = Pin<Box<dyn Future<Output = Ended> + Send + 'a>>;
+/// A question to the queue.
+type Poll<'a> = Pin<Box<dyn Future<Output = Result<Option<Message>, QueueError>> + Send + 'a>>;
+
+struct Run<'a> {
+    agent: &'a Agent,
+    queues: &'a Queues,
+    heart: &'a Heart,
+    until: Until,
+    told: &'a (dyn Fn(Told<'_>) + Send + Sync),
+    cancel: &'a CancellationToken,
+}
+
+/// What happened next.
+enum Happened {
+    /// The queue answered.
+    Polled(Result<Option<Message>, QueueError>),
+    /// A request is done with.
+    Ended(Ended),
+    /// Somebody said stop.
+    Cancelled,
+}
+
+impl<'a> Run<'a> {
+    async fn go(&self, mut idle: Idle) -> Result<(), AgentError> {
+        let mut working: Vec<Work<'a>> = Vec::new();
+        // A poll that is dropped may have been given a message already, which then is hidden for a
+        // while: one that is asked is waited for.
+        let mut polling: Option<Poll<'a>> = None;
+        let mut last_sweep = None;
+        let mut pause = 1;
+        loop {
+            if polling.is_none() && !self.cancel.is_cancelled() {
+                let now = (self.agent.clock)();
+                match idle.next(now, working.len()) {
+                    Next::Announce => {
+                        let said = self.heart.say(Activity::Leaving, 0).await.is_ok();
+                        let said = said || self.heart.is_unheard().await;
+                        idle.announced((self.agent.clock)(), said);
+                        continue;
+                    }
+                    Next::Stay => {
+                        // With the next beat at the latest: until then callers wait and look again.
+                        let activity = activity(&working);
+                        self.heart.say(activity, working.len()).await.ok();
+                        idle.stayed();
+                        continue;
+                    }
+                    Next::Leave => {
+                        self.sweep_and_tell().await;
+                        return Ok(());
+                    }
+                    // The first look is short: then there is time to look around.
+                    Next::Poll(_) if last_sweep.is_none() && working.is_empty() => {
+                        polling = Some(self.poll(0));
+                    }
+                    Next::Poll(wait) | Next::LastPoll(wait) => {
+                        if working.len() < self.until.parallel {
+                            polling = Some(self.poll(wait));
+                        }
+                    }
+                }
+            }
+            if self.cancel.is_cancelled() && working.is_empty() {
+                return Ok(());
+            }
+            match self.next(&mut working, &mut polling).await {
+                Happened::Polled(Ok(Some(message))) => {
+                    pause = 1;
+                    working.push(self.work(message));
+                    idle.worked((self.agent.clock)());
+                    self.heart.note(Activity::Busy, working.len()).await;
+                }
+                Happened::Polled(Ok(None)) => {
+                    pause = 1;
+                    let now = (self.agent.clock)();
+                    if let Next::LastPoll(_) = idle.next(now, working.len()) {
+                        let depth = self.queues.depth(&self.agent.session).await.ok();
+                        idle.looked(now, depth.map(|(waiting, taken)| waiting + taken));
+                        continue;
+                    }
+                    let since = |it| (now - it) >= time::Duration::seconds(SWEEP_EVERY);
+                    if last_sweep.is_none_or(since) {
+                        if working.is_empty() {
+                            self.sweep_and_tell().await;
+                        }
+                        last_sweep = Some(now);
+                    }
+                }
+                Happened::Polled(Err(QueueError::Aws(error))) if error.is_transient() => {
+                    (self.told)(Told::Trouble(&error));
+                    let now = (self.agent.clock)();
+                    if let Next::LastPoll(_) = idle.next(now, working.len()) {
+                        idle.looked(now, None);
+                    }
+                    polling = Some(self.pause(pause));
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+                Happened::Polled(Err(error)) => {
+                    // What is in hand comes again, for whoever has a queue.
+                    return Err(error.into());
+                }
+                Happened::Ended(ended) => {
+                    (self.told)(Told::Ended(&ended));
+                    idle.worked((self.agent.clock)());
+                    let activity = activity(&working);
+                    self.heart.note(activity, working.len()).await;
+                    if self.until.once {
+                        return Ok(());
+                    }
+                }
+                Happened::Cancelled => {}
+            }
+        }
+    }
+
+    /// Waits for whatever comes first.
+    async fn next(&self, working: &mut Vec<Work<'a>>, polling: &mut Option<Poll<'a>>) -> Happened {
+        let stopped = self.cancel.is_cancelled();
+        let happened = std::future::poll_fn(|context| {
+            for (index, work) in working.iter_mut().enumerate() {
+                if let std::task::Poll::Ready(ended) = work.as_mut().poll(context) {
+                    drop(working.swap_remove(index));
+                    return std::task::Poll::Ready(Happened::Ended(ended));
+                }
+            }
+            if let Some(poll) = polling.as_mut()
+                && !stopped
+                && let std::task::Poll::Ready(answer) = poll.as_mut().poll(context)
+            {
+                *polling = None;
+                return std::task::Poll::Ready(Happened::Polled(answer));
+            }
+            std::task::Poll::Pending
+        });
+        tokio::select! {
+            biased;
+            happened = happened => happened,
+            () = self.cancel.cancelled(), if !stopped => Happened::Cancelled,
+        }
+    }
+
+    fn poll(&self, wait: i64) -> Poll<'a> {
+        let Agent { session, names, .. } = self.agent;
+        let queues = self.queues;
+        let wait = i32::try_from(wait).unwrap_or(1);
+        let visibility = i32::try_from(self.agent.visibility).unwrap_or(i32::MAX);
+        Box::pin(queues.receive(session, names, wait, visibility))
+    }
+
+    /// A rest, after which the queue is asked again.
+    fn pause(&self, seconds: u64) -> Poll<'a> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Ok(None)
+        })
+    }
+
+    fn work(&self, message: Message) -> Work<'a> {
+        let Run {
+            agent,
+            queues,
+            told,
+            cancel,
+            ..
+        } = *self;
+        Box::pin(async move {
+            let action = |action: &Action| told(Told::Action(action));
+            agent.work(queues, &message, &action, cancel).await
+        })
+    }
+
+    async fn sweep_and_tell(&self) {
+        match sweep(self.agent).await {
+            Ok(deleted) if deleted.is_empty() => {}
+            Ok(deleted) => (self.told)(Told::Swept(&deleted)),
+            // It is done again later, and by others.
+            Err(error) => (self.told)(Told::Trouble(&error)),
+        }
+    }
+}
+
+fn activity(working: &[Work<'_>]) -> Activity {
+    match working.is_empty() {
+        true => Activity::Idle,
+        false => Activity::Busy,
     }
 }

@@ -8,6 +8,7 @@ use super::record::Phase;
 use super::{journal, snapshots, tags};
 use crate::agent::executor::Agent;
 use crate::aws::AwsError;
+use crate::converter::heartbeat;
 
 /// Deletes snapshots of requests that are finished or failed, where no image needs them. Gives what
 /// was deleted.
@@ -16,6 +17,7 @@ use crate::aws::AwsError;
 /// EC2 or S3 refuses.
 pub async fn sweep(agent: &Agent) -> Result<Vec<String>, AwsError> {
     let Agent { session, names, .. } = agent;
+    heartbeat::sweep(session, names, (agent.clock)()).await?;
     let mut deleted = Vec::new();
     for snapshot in snapshots::tagged(session, names, tags::VAULT, &names.vault).await? {
         let (Some(id), Some(request)) = (snapshot.snapshot_id(), snapshots::request_of(&snapshot))

@@ -148,7 +148,7 @@ impl AwsError {
             }),
             Kind::Denied => Some(format!(
                 "the caller lacks the permission {}",
-                permission(self.operation)
+                denied_action(&self.message).unwrap_or_else(|| permission(self.operation))
             )),
             Kind::Unavailable => {
                 Some("is there a network, and is the endpoint right (AWS_ENDPOINT_URL)?".to_owned())
@@ -161,6 +161,15 @@ impl AwsError {
 /// An operation as policies write it: `s3 PutObject` is `s3:PutObject`.
 fn permission(operation: &str) -> String {
     operation.replacen(' ', ":", 1)
+}
+
+/// The action that a refusal names, where one call takes several: to run an instance also takes
+/// `iam:PassRole` and `ec2:CreateTags`.
+fn denied_action(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("not authorized to perform: ")?;
+    let fits = |it: &char| it.is_ascii_alphanumeric() || matches!(it, ':' | '-');
+    let action: String = rest.chars().take_while(fits).take(128).collect();
+    action.contains(':').then_some(action)
 }
 
 impl std::fmt::Display for AwsError {
@@ -269,6 +278,19 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "ec2 RegisterImage: UnauthorizedOperation: no"
+        );
+        let error = AwsError {
+            operation: "ec2 RunInstances",
+            message: "You are not authorized to perform this operation. User: arn:aws:iam::1:user/x \
+                      is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/y \
+                      because no identity-based policy allows the iam:PassRole action. Encoded \
+                      authorization failure message: AbC"
+                .into(),
+            ..error
+        };
+        assert_eq!(
+            error.hint().as_deref(),
+            Some("the caller lacks the permission iam:PassRole")
         );
     }
 }

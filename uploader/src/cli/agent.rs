@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
+use super::duration::seconds;
 use super::from_instance::on_instance;
 use super::interrupt::interruptible;
 use clap::Args;
@@ -14,40 +15,57 @@ use uploader::agent::executor::{Agent, Ended};
 use uploader::agent::machine::Machine;
 use uploader::agent::{Told, Until, run, vault_key};
 use uploader::blocks::Limits;
+use uploader::converter::heartbeat::is_id;
 use uploader::request::Whereabouts;
 
 /// Snapshots that are begun for one request before it is given up.
 const MAX_ATTEMPTS: u32 = 5;
+/// MiB of memory for one request: 48 blocks, and what is read ahead.
+const MEMORY_EACH: u32 = 32;
+/// MiB for blocks where nobody says how many.
+const MEMORY: u32 = 48;
+/// The same on an instance, at most: more makes nothing faster.
+const MOST_MEMORY: u32 = 512;
 
 /// Make AMIs of the images that requests name: the converter
 ///
-///   uploader agent                       until it is told to stop
-///   uploader agent --until-idle 3600     until an hour has passed without a request
-///   uploader agent --once                for one request
+///   uploader agent                 until it is told to stop
+///   uploader agent --idle 60m      until an hour has passed without a request
+///   uploader agent --once          for one request
 ///
 /// It takes signed requests from the vault's queue and works for this account, region and vault
 /// only. Several may run at the same time. It can be killed at any moment: the request comes again
 /// after --visibility seconds, and whoever gets it goes on from what the vault's record says.
+/// While it runs, it says so in the vault, and uploader convert launches none besides.
 /// SIGTERM and Ctrl-C end it within moments, and leave its request to the next; a second signal
 /// ends it at once.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct AgentArgs {
-    /// End after so many seconds without a request
-    #[arg(long, value_name = "SECONDS")]
-    until_idle: Option<u32>,
+    /// End after so long without a request, as 90s, 60m or 1h
+    #[arg(long, value_name = "TIME", visible_alias = "until-idle", value_parser = seconds)]
+    idle: Option<u32>,
     /// End after one request
     #[arg(long)]
     once: bool,
     /// On an instance: vault, region and idle time are what its user data says
-    #[arg(long, conflicts_with_all = ["until_idle", "once"])]
+    #[arg(long, conflicts_with_all = ["idle", "once", "id"])]
     from_instance: bool,
     /// Blocks that are put at the same time, at most
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
-    /// MiB for blocks in memory
-    #[arg(long, value_name = "MIB", default_value_t = 48, value_parser = clap::value_parser!(u32).range(4..=65536))]
-    memory: u32,
+    /// Requests that are worked on at the same time; each has its share of workers and memory
+    /// [default: one for each 32 MiB of --memory]
+    #[arg(long, value_name = "N", conflicts_with = "once", value_parser = clap::value_parser!(u16).range(1..=256))]
+    parallel: Option<u16>,
+    /// What this agent is called in the vault: letters, digits, '-', '_' and '.' [default: the
+    /// host's name and the process's number]
+    #[arg(long, value_name = "ID", value_parser = agent_id)]
+    id: Option<String>,
+    /// MiB for blocks in memory [default: 48; with --from-instance a quarter of the machine's, up to
+    /// 512]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(4..=65536))]
+    memory: Option<u32>,
     /// Seconds after which a killed agent's request goes to another
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(3..=43_200))]
     visibility: u32,
@@ -72,23 +90,27 @@ impl AgentArgs {
         aws: &AwsArgs,
         out: &mut (impl Write + Send),
     ) -> Result<(), Failure> {
-        let (place, idle) = match self.from_instance {
+        let (place, idle, id) = match self.from_instance {
             true => {
                 let it = on_instance().await?;
                 eprintln!(
                     "uploader: converter {} ends after {} s idle",
                     it.id, it.idle
                 );
-                (it.place, Some(it.idle))
+                (it.place, Some(it.idle), it.id)
             }
-            false => (aws.place().await?, self.until_idle),
+            false => {
+                let id = self.id.clone().unwrap_or_else(own_id);
+                (aws.place().await?, self.idle, id)
+            }
         };
-        let agent = self.agent(&place).await?;
+        let agent = self.agent(&place, id).await?;
         place.say_who();
         eprintln!("uploader: takes requests from {}", place.names.queue());
         let until = Until {
             idle,
             once: self.once,
+            parallel: self.parallel(),
         };
         let printed = Mutex::new((out, Ok(())));
         interruptible(async |cancel| {
@@ -125,7 +147,27 @@ impl AgentArgs {
         result.map_err(Failure::stdout)
     }
 
-    async fn agent(&self, place: &Place) -> Result<Agent, Failure> {
+    fn parallel(&self) -> usize {
+        let most = (self.memory() / MEMORY_EACH).max(1);
+        match (self.once, self.parallel) {
+            (true, _) => 1,
+            (false, Some(asked)) => asked.into(),
+            (false, None) => usize::try_from(most).unwrap_or(1),
+        }
+    }
+
+    /// MiB for the blocks of all requests.
+    fn memory(&self) -> u32 {
+        match (self.memory, self.from_instance) {
+            (Some(asked), _) => asked,
+            (None, true) => quarter_of_memory()
+                .unwrap_or(MEMORY)
+                .clamp(MEMORY, MOST_MEMORY),
+            (None, false) => MEMORY,
+        }
+    }
+
+    async fn agent(&self, place: &Place, id: String) -> Result<Agent, Failure> {
         let Place { session, names } = place;
         Ok(Agent {
             machine: Machine {
@@ -137,14 +179,38 @@ impl AgentArgs {
             },
             session: session.clone(),
             names: names.clone(),
+            id,
             limits: Limits {
-                workers: self.workers.into(),
-                memory: u64::from(self.memory) << 20,
+                workers: usize::from(self.workers).div_ceil(self.parallel()),
+                memory: (u64::from(self.memory()) << 20) / self.parallel() as u64,
             },
             clock: Arc::new(OffsetDateTime::now_utc),
             visibility: self.visibility,
         })
     }
+}
+
+fn agent_id(text: &str) -> Result<String, String> {
+    match is_id(text) {
+        true => Ok(text.to_owned()),
+        false => Err("an id is 1 to 64 letters, digits, '-', '_' and '.'".to_owned()),
+    }
+}
+
+/// A quarter of the machine's memory, in MiB: manifests, buffers and the kernel want the rest.
+fn quarter_of_memory() -> Option<u32> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|it| it.strip_prefix("MemTotal:"))?;
+    let kib: u32 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib / 1024 / 4)
+}
+
+/// The host's name and the process's number: two agents of one host are two.
+fn own_id() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let fits = |it: &char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_');
+    let host: String = host.chars().filter(fits).take(40).collect();
+    format!("host-{host}-{}", std::process::id())
 }
 
 /// The story, on standard error.

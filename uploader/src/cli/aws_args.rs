@@ -2,6 +2,8 @@
 
 use super::Failure;
 use clap::Args;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use uploader::Class;
 use uploader::aws::{Options, Session};
@@ -35,7 +37,31 @@ pub(crate) struct Place {
     pub(crate) names: Names,
 }
 
+/// Most of a file of certificates that is read, to be passed on.
+const MAX_CA: u64 = 1 << 20;
+
 impl AwsArgs {
+    /// The certificates that an instance needs, too, to believe what answers for AWS here: those of
+    /// `--ca-bundle`, where something else than AWS does.
+    pub(crate) fn private_ca(&self) -> Result<Option<String>, Failure> {
+        let is_elsewhere =
+            self.endpoint_url.is_some() || std::env::var_os("AWS_ENDPOINT_URL").is_some();
+        let bundle = self
+            .ca_bundle
+            .as_ref()
+            .filter(|it| !it.as_os_str().is_empty());
+        let (Some(path), true) = (bundle, is_elsewhere) else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_CA).read_to_string(&mut text))
+            .map_err(|error| {
+                Failure::new(Class::Surroundings, format!("{}: {error}", path.display()))
+            })?;
+        Ok(Some(text))
+    }
+
     /// Connects to each region that was asked for, in that order.
     pub(crate) async fn places(&self) -> Result<Vec<Place>, Failure> {
         let mut regions: Vec<Option<String>> = Vec::new();

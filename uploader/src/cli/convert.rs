@@ -2,8 +2,9 @@
 
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
-use super::follow::{Followed, follow};
+use super::follow::{Followed, Follower};
 use super::interrupt::interruptible;
+use super::keeper::{ConverterArgs, Keeper};
 use super::snapshot_key::snapshot_key;
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,8 +12,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
+use uploader::converter::heartbeat::FRESH;
+use uploader::regions::{Choice, Via};
 use uploader::request::{self, AmiSpec, ImageRef, Request};
 use uploader::store::find_image;
 
@@ -24,9 +28,11 @@ use uploader::store::find_image;
 ///   uploader convert web --region us-east-1 --region eu-west-1
 ///   uploader convert web --no-wait                prints the request, and does not wait
 ///
-/// It signs a request with the vault's signing key and sends it to the vault's queue, where
-/// `uploader agent` takes it. One request gives one AMI, whatever happens to agents. Ctrl-C ends
-/// the waiting, not the request: uploader requests shows what becomes of it.
+/// It signs a request with the vault's signing key and sends it to the vault's queue, where a
+/// converter takes it. If none is there, one is launched, which ends itself after --idle without a
+/// request; with --no-launch, somebody else runs agents (uploader agent). One request gives one
+/// AMI, whatever happens to converters. Ctrl-C ends the waiting, not the request: uploader requests
+/// shows what becomes of it.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Convert {
@@ -71,6 +77,8 @@ pub(crate) struct AmiArgs {
     /// Seconds to wait for the AMI
     #[arg(long, value_name = "SECONDS", default_value_t = 7200)]
     timeout: u32,
+    #[command(flatten)]
+    converter: ConverterArgs,
 }
 
 fn tag(text: &str) -> Result<(String, String), String> {
@@ -94,7 +102,7 @@ impl Convert {
                 let request = self.ami.request(&place, image, key)?;
                 requests.push((place, request));
             }
-            let asked = self.ami.ask(requests, self.dry_run, &cancel).await?;
+            let asked = self.ami.ask(aws, requests, self.dry_run, &cancel).await?;
             asked.print(self.json, out)
         })
         .await
@@ -103,9 +111,31 @@ impl Convert {
 
 /// What became of the requests.
 pub(crate) struct Asked {
-    rows: Vec<(String, Request, Option<Followed>)>,
-    failure: Option<Failure>,
+    pub(crate) rows: Vec<Row>,
     dry_run: bool,
+}
+
+/// What became of an image in one region.
+pub(crate) struct Row {
+    pub(crate) region: String,
+    /// The request; none where nothing got that far, or the AMI is a copy.
+    pub(crate) request: Option<Request>,
+    pub(crate) followed: Option<Followed>,
+    /// How the AMI got there, and why so, where there was a choice.
+    pub(crate) choice: Option<Choice>,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Row {
+    pub(crate) fn new(region: &str, choice: Option<Choice>) -> Row {
+        Row {
+            region: region.to_owned(),
+            request: None,
+            followed: None,
+            choice,
+            failure: None,
+        }
+    }
 }
 
 impl AmiArgs {
@@ -140,82 +170,158 @@ impl AmiArgs {
         Ok(request)
     }
 
-    /// Signs and sends requests, and waits for what becomes of them.
+    /// Signs and sends requests, sees to it that somebody takes them, and waits for what becomes of
+    /// them, in all regions at once. One that fails does not hold up the others.
     pub(crate) async fn ask(
         &self,
+        aws: &AwsArgs,
         requests: Vec<(Place, Request)>,
         dry_run: bool,
         cancel: &CancellationToken,
     ) -> Result<Asked, Failure> {
-        let mut asked = Asked {
-            rows: Vec::new(),
-            failure: None,
-            dry_run,
-        };
-        if !dry_run {
-            for (place, request) in &requests {
-                place.say_who();
-                let message = request::sign(&place.session, &place.names, request).await?;
-                request::send(&place.session, &place.names, &message).await?;
-                let Request { id, image, .. } = request;
-                eprintln!("uploader: request {id} for {}@{}", image.name, image.digest);
+        // What can be wrong with a converter is said before anything is sent.
+        let fleets = requests
+            .iter()
+            .map(|(place, _)| self.converter.fleet(aws, place))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut rows: Vec<Row> = requests
+            .iter()
+            .map(|(place, _)| Row::new(&place.session.region, None))
+            .collect();
+        // One line can be drawn at a time.
+        let is_alone = requests.len() == 1;
+        let mut followers = JoinSet::new();
+        for (index, ((place, request), fleet)) in requests.into_iter().zip(fleets).enumerate() {
+            rows[index].request = Some(request.clone());
+            if dry_run {
+                continue;
+            }
+            let follower = Follower {
+                place,
+                request,
+                keeper: fleet.map(Keeper::new),
+                patience: Duration::from_secs(self.timeout.into()),
+                is_alone,
+                cancel: cancel.clone(),
+            };
+            let no_wait = self.no_wait;
+            followers.spawn(async move {
+                let followed = match (follower.send().await, no_wait) {
+                    (Err(failure), _) => Err(failure),
+                    (Ok(()), true) => follower.settle().await.map(|()| None),
+                    (Ok(()), false) => follower.follow().await.map(Some),
+                };
+                (index, followed)
+            });
+        }
+        while let Some(followed) = followers.join_next().await {
+            let lost = |error| Failure::new(Class::Failed, format!("a thread is gone: {error}"));
+            match followed.map_err(lost)? {
+                (index, Ok(followed)) => rows[index].followed = followed,
+                (index, Err(failure)) => rows[index].failure = Some(failure),
             }
         }
-        let patience = Duration::from_secs(self.timeout.into());
-        for (place, request) in requests {
-            let region = place.session.region.clone();
-            let followed = if dry_run || self.no_wait {
-                None
-            } else {
-                match follow(&place, &request, patience, cancel).await {
-                    Ok(followed) => Some(followed),
-                    Err(failure) => {
-                        asked.failure.get_or_insert(failure);
-                        None
-                    }
-                }
-            };
-            asked.rows.push((region, request, followed));
-        }
-        Ok(asked)
+        Ok(Asked { rows, dry_run })
+    }
+
+    /// Whether a converter is in a region, or can be launched there.
+    pub(crate) async fn is_served(&self, aws: &AwsArgs, place: &Place) -> Result<bool, Failure> {
+        let Some(fleet) = self.converter.fleet(aws, place)? else {
+            // Somebody else sees to that.
+            return Ok(true);
+        };
+        let is_there = fleet.look().await?.pulses.iter().any(|it| it.age <= FRESH);
+        Ok(is_there || fleet.has_ami().await?)
+    }
+
+    /// Whether AMIs are not waited for.
+    pub(crate) fn is_no_wait(&self) -> bool {
+        self.no_wait
+    }
+
+    /// How long they are waited for.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(self.timeout.into())
     }
 }
 
 impl Asked {
-    /// Prints all of them; the first that failed is the failure.
+    /// Prints all of them, as one table; the first that failed is the failure.
     pub(crate) fn print(self, as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
-        let rows: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|(region, request, followed)| {
-                json!({
-                    "region": region,
-                    "request": request.id,
-                    "name": request.image.name,
-                    "digest": request.image.digest,
-                    "ami_name": request.ami_name(),
-                    "ami": followed.as_ref().map(|it| &it.ami),
-                    "snapshot": followed.as_ref().map(|it| &it.snapshot),
-                    "expires": request.expires.unix_timestamp(),
-                })
-            })
-            .collect();
+        let is_one = self.rows.len() == 1;
         if as_json {
+            let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
             writeln!(out, "{}", json!({"regions": rows})).map_err(Failure::stdout)?;
         } else {
-            for (region, request, followed) in &self.rows {
-                let (name, id) = (request.ami_name(), request.id);
-                let line = match followed {
-                    Some(Followed { ami, .. }) if self.rows.len() == 1 => ami.clone(),
-                    Some(Followed { ami, .. }) => format!("{ami} {region} {name}"),
-                    None if self.dry_run => format!("would request {name} in {region}"),
-                    None if self.failure.is_none() => format!("{id} {region} {name}"),
-                    None => continue,
-                };
-                writeln!(out, "{line}").map_err(Failure::stdout)?;
+            for row in &self.rows {
+                if let Some(line) = row.text(is_one, self.dry_run) {
+                    writeln!(out, "{line}").map_err(Failure::stdout)?;
+                }
             }
         }
-        self.failure.map_or(Ok(()), Err)
+        let failed: Vec<&str> = self
+            .rows
+            .iter()
+            .filter(|it| it.failure.is_some())
+            .map(|it| it.region.as_str())
+            .collect();
+        if !is_one && !failed.is_empty() {
+            eprintln!(
+                "uploader: {} of {} regions failed ({}); the same command with only these regions \
+                 goes on there, and what is sent is not sent again",
+                failed.len(),
+                self.rows.len(),
+                failed.join(", ")
+            );
+        }
+        let mut failures = self.rows.into_iter().filter_map(|it| it.failure);
+        failures.next().map_or(Ok(()), Err)
+    }
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        let request = self.request.as_ref();
+        json!({
+            "region": self.region,
+            "request": request.map(|it| it.id),
+            "name": request.map(|it| &it.image.name),
+            "digest": request.map(|it| it.image.digest),
+            "ami_name": request.map(Request::ami_name),
+            "ami": self.followed.as_ref().map(|it| &it.ami),
+            "snapshot": self.followed.as_ref().map(|it| &it.snapshot),
+            "expires": request.map(|it| it.expires.unix_timestamp()),
+            "via": self.choice.as_ref().map(|it| it.via),
+            "reason": self.choice.as_ref().map(|it| &it.why),
+            "error": self.failure.as_ref().map(Failure::message),
+        })
+    }
+
+    fn text(&self, is_one: bool, dry_run: bool) -> Option<String> {
+        let region = &self.region;
+        let name = self.request.as_ref().map(Request::ami_name);
+        let name = name.unwrap_or_default();
+        if let Some(failure) = &self.failure {
+            return (!is_one).then(|| format!("failed {region} {}", failure.message()));
+        }
+        let line = match &self.followed {
+            Some(Followed { ami, .. }) if is_one => ami.clone(),
+            Some(Followed { ami, .. }) => format!("{ami} {region} {name}"),
+            None if dry_run => match &self.choice {
+                Some(Choice { via: Via::Copy, .. }) => format!("would copy the AMI to {region}"),
+                _ => format!("would request {name} in {region}"),
+            },
+            None => {
+                let id = self.request.as_ref().map(|it| it.id.to_string());
+                format!("{} {region} {name}", id.unwrap_or_default())
+            }
+        };
+        match &self.choice {
+            Some(Choice { via, why }) if !is_one => {
+                Some(format!("{} ({via}: {why})", line.trim_end()))
+            }
+            _ => Some(line.trim_end().to_owned()),
+        }
     }
 }
 

@@ -9,9 +9,11 @@ use uploader::agent::AgentError;
 use uploader::agent::journal::JournalError;
 use uploader::agent::queue::QueueError;
 use uploader::aws::{AwsError, ConnectError, MetadataError};
-use uploader::converter::ConverterError;
 use uploader::converter::program::ProgramError;
+use uploader::converter::{ConverterError, FleetError};
+use uploader::launch::LaunchError;
 use uploader::push::{ImageError, PushError};
+use uploader::regions::CopyError;
 use uploader::request::SendError;
 use uploader::store::StoreError;
 use uploader::vault::{NameError, VaultError};
@@ -77,6 +79,11 @@ impl Failure {
         failure
     }
 
+    /// What it says.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Tells it on standard error and gives the exit code.
     pub(crate) fn report(&self) -> u8 {
         if let Some(code) = self.silent {
@@ -105,7 +112,10 @@ failures!(
     AgentError,
     AwsError,
     ConnectError,
+    CopyError,
+    FleetError,
     JournalError,
+    LaunchError,
     MetadataError,
     ProgramError,
     QueueError,

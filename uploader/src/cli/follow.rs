@@ -2,16 +2,20 @@
 
 use super::Failure;
 use super::aws_args::Place;
+use super::keeper::Keeper;
 use super::progress::Line;
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
 use uploader::agent::journal::{self, JournalError};
 use uploader::agent::record::{Phase, Progress, Record};
-use uploader::request::Request;
+use uploader::request::{self, Request};
 
 /// How often the record is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After how long without a change it is asked whether somebody is there at all.
+const STILL: Duration = Duration::from_secs(20);
 /// When somebody is told that no agent is there.
 const NOBODY_AFTER: Duration = Duration::from_secs(30);
 
@@ -21,56 +25,123 @@ pub(crate) struct Followed {
     pub(crate) snapshot: String,
 }
 
-/// Waits until the request is finished.
-///
-/// # Errors
-/// It failed, or nobody finished it in time, or Ctrl-C.
-pub(crate) async fn follow(
-    place: &Place,
-    request: &Request,
-    patience: Duration,
-    cancel: &CancellationToken,
-) -> Result<Followed, Failure> {
-    let began = Instant::now();
-    let mut shown = Shown::default();
-    let followed = loop {
-        let record = match journal::read(&place.session, &place.names, &request.id).await {
-            Ok(stored) => stored.map(|it| it.record),
-            // It is only looked at: the agent goes on meanwhile.
-            Err(JournalError::Aws(error)) if error.is_transient() => None,
-            Err(error) => break Err(error.into()),
+/// Waits for a request.
+pub(crate) struct Follower {
+    pub(crate) place: Place,
+    pub(crate) request: Request,
+    /// Sees to it that somebody takes it; `None`: others do.
+    pub(crate) keeper: Option<Keeper>,
+    pub(crate) patience: Duration,
+    /// Whether it may draw how far the request is.
+    pub(crate) is_alone: bool,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Follower {
+    /// Signs the request and sends it.
+    ///
+    /// # Errors
+    /// KMS or SQS refuses.
+    pub(crate) async fn send(&self) -> Result<(), Failure> {
+        let Place { session, names } = &self.place;
+        self.place.say_who();
+        let message = request::sign(session, names, &self.request).await?;
+        request::send(session, names, &message).await?;
+        let Request { id, image, .. } = &self.request;
+        eprintln!("uploader: request {id} for {}@{}", image.name, image.digest);
+        Ok(())
+    }
+
+    /// Waits until somebody is there to take the request, and no longer.
+    ///
+    /// # Errors
+    /// Nobody is, and nobody can be launched.
+    pub(crate) async fn settle(self) -> Result<(), Failure> {
+        match self.keeper {
+            Some(keeper) => keeper.settle(&self.request.id, &self.cancel).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the request is finished.
+    ///
+    /// # Errors
+    /// It failed, or nobody finished it in time, or nobody can be launched, or Ctrl-C.
+    pub(crate) async fn follow(mut self) -> Result<Followed, Failure> {
+        let mut shown = Shown {
+            is_alone: self.is_alone,
+            is_kept: self.keeper.is_some(),
+            ..Shown::default()
         };
-        if let Some(record) = &record
-            && let Some(ended) = ended(record)
-        {
-            break ended;
-        }
-        shown.update(place, record.as_ref(), began.elapsed()).await;
-        let id = request.id;
-        if began.elapsed() >= patience {
-            let seconds = patience.as_secs();
-            let what = match record {
-                Some(_) => "is not finished",
-                None => "was taken by no agent",
+        let followed = self.wait(&mut shown).await;
+        shown.finish();
+        followed
+    }
+
+    async fn wait(&mut self, shown: &mut Shown) -> Result<Followed, Failure> {
+        let Place { session, names } = &self.place;
+        let id = self.request.id;
+        let began = Instant::now();
+        let mut moved: Option<(Instant, Moved)> = None;
+        loop {
+            let record = match journal::read(session, names, &id).await {
+                Ok(stored) => stored.map(|it| it.record),
+                // It is only looked at: the agent goes on meanwhile.
+                Err(JournalError::Aws(error)) if error.is_transient() => None,
+                Err(error) => return Err(error.into()),
             };
-            let message = format!("request {id} {what} after {seconds} s");
-            let hint = "the request stays: uploader requests shows what becomes of it; uploader \
-                        agent carries requests out";
-            break Err(Failure::new(Class::Failed, message).hint(Some(hint.to_owned())));
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = cancel.cancelled() => {
-                eprintln!(
-                    "uploader: not waiting any more; request {id} goes on, and uploader requests \
-                     shows what becomes of it"
-                );
-                break Err(Failure::interrupted());
+            if let Some(record) = &record
+                && let Some(ended) = ended(record)
+            {
+                return ended;
+            }
+            shown
+                .update(&self.place, record.as_ref(), began.elapsed())
+                .await;
+            if began.elapsed() >= self.patience {
+                let seconds = self.patience.as_secs();
+                let what = match record {
+                    Some(_) => "is not finished",
+                    None => "was taken by no agent",
+                };
+                let message = format!("request {id} {what} after {seconds} s");
+                let hint = "the request stays: uploader requests shows what becomes of it; uploader \
+                            agent carries requests out";
+                return Err(Failure::new(Class::Failed, message).hint(Some(hint.to_owned())));
+            }
+            let now = Moved {
+                record: record.as_ref().map(|it| it.updated),
+                put: shown.put(),
+            };
+            if moved.as_ref().is_none_or(|(_, before)| *before != now) {
+                moved = Some((Instant::now(), now));
+            }
+            // As long as something moves, somebody is there.
+            let is_still = moved.as_ref().is_some_and(|(at, _)| at.elapsed() >= STILL);
+            if let Some(keeper) = &mut self.keeper
+                && (record.is_none() || is_still)
+            {
+                keeper.keep(&id, record.is_some()).await?;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.cancel.cancelled() => {
+                    eprintln!(
+                        "uploader: not waiting any more; request {id} goes on, and uploader requests \
+                         shows what becomes of it"
+                    );
+                    return Err(Failure::interrupted());
+                }
             }
         }
-    };
-    shown.finish();
-    followed
+    }
+}
+
+/// How far a request is: where it differs, somebody worked on it.
+#[derive(PartialEq, Eq)]
+struct Moved {
+    record: Option<OffsetDateTime>,
+    put: u64,
 }
 
 /// How a request ended, if it did.
@@ -98,7 +169,9 @@ fn ended(record: &Record) -> Option<Result<Followed, Failure>> {
 /// What a person sees meanwhile.
 #[derive(Default)]
 struct Shown {
-    line: Option<(Line, Progress)>,
+    line: Option<(Option<Line>, Progress)>,
+    is_alone: bool,
+    is_kept: bool,
     nobody: bool,
     trouble: Option<String>,
 }
@@ -106,7 +179,7 @@ struct Shown {
 impl Shown {
     async fn update(&mut self, place: &Place, record: Option<&Record>, elapsed: Duration) {
         let Some(record) = record else {
-            if elapsed > NOBODY_AFTER && !self.nobody {
+            if elapsed > NOBODY_AFTER && !self.nobody && !self.is_kept {
                 self.nobody = true;
                 eprintln!("uploader: no agent has taken the request yet (uploader agent is one)");
             }
@@ -124,20 +197,30 @@ impl Shown {
         let same = |before: &Progress| before.snapshot == now.snapshot && before.put <= now.put;
         match &mut self.line {
             Some((line, before)) if same(before) => {
-                line.advance(now.put - before.put);
+                if let Some(line) = line {
+                    line.advance(now.put - before.put);
+                }
                 *before = now;
             }
             _ => {
                 self.finish();
-                let line = Line::count("blocks put", now.total);
-                line.advance(now.put);
+                let line = self.is_alone.then(|| {
+                    let line = Line::count("blocks put", now.total);
+                    line.advance(now.put);
+                    line
+                });
                 self.line = Some((line, now));
             }
         }
     }
 
+    /// Blocks that are put, as far as somebody said so.
+    fn put(&self) -> u64 {
+        self.line.as_ref().map_or(0, |(_, it)| it.put)
+    }
+
     fn finish(&mut self) {
-        if let Some((line, _)) = self.line.take() {
+        if let Some((Some(line), _)) = self.line.take() {
             line.finish();
         }
     }

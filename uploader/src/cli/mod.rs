@@ -4,17 +4,21 @@ mod agent;
 mod aws_args;
 mod convert;
 mod converter;
+mod duration;
 mod failure;
 mod follow;
 mod from_instance;
 mod image_args;
 mod interrupt;
+mod keeper;
+mod launch;
 mod log;
 mod progress;
 mod publish;
 mod push;
 mod requests;
 mod snapshot_key;
+mod tunnel;
 mod vault;
 mod verify;
 
@@ -34,6 +38,7 @@ use uploader::Class;
 ///   uploader push web.pack                   sends what the vault lacks
 ///   uploader convert web                     an AMI of it
 ///   uploader verify ami-0123456789abcdef0    reads it back, block by block
+///   uploader launch ami-0123456789abcdef0    boots it, and waits for its answer
 ///
 /// Credentials, region and endpoint are found as the AWS CLI finds them. Exit codes: 0 done, 1 the
 /// work failed, 2 the input is wrong, 3 something around it is (credentials, permissions, network).
@@ -54,7 +59,8 @@ enum Command {
     Vault(vault::Vault),
     Push(push::Push),
     Convert(convert::Convert),
-    Publish(publish::Publish),
+    Launch(launch::Launch),
+    Publish(Box<publish::Publish>),
     Requests(requests::Requests),
     Agent(agent::AgentArgs),
     Converter(converter::Converter),
@@ -77,6 +83,7 @@ impl Cli {
                 Command::Vault(_) => {}
                 Command::Publish(publish) => publish.run(&self.aws, &mut out).await?,
                 Command::Convert(convert) => convert.run(&self.aws, &mut out).await?,
+                Command::Launch(launch) => launch.run(&self.aws, &mut out).await?,
                 Command::Requests(requests) => requests.run(&self.aws, &mut out).await?,
                 Command::Agent(agent) => agent.run(&self.aws, &mut out).await?,
                 Command::Converter(converter) => converter.run(&self.aws, &mut out).await?,

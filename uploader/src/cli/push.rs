@@ -98,7 +98,7 @@ pub(crate) struct Outcome {
     pub(crate) name: String,
     pub(crate) digest: String,
     /// Bytes that were to be sent: 0 if the vault has the image.
-    to_send: u64,
+    pub(crate) to_send: u64,
     there: bool,
     /// `None` in a dry run.
     pushed: Option<Pushed>,
@@ -194,6 +194,11 @@ fn print(results: &[Outcome], as_json: bool, out: &mut impl Write) -> Result<(),
 }
 
 impl Outcome {
+    /// Bytes of all packs of the image, which is about what its content is.
+    pub(crate) fn size(&self) -> u64 {
+        self.packs.iter().map(|(_, size)| size).sum()
+    }
+
     pub(crate) fn json(&self) -> Value {
         let packs = self.packs.iter();
         let packs = packs.map(|(digest, size)| json!({"digest": digest, "size": size}));

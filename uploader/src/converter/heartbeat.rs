@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
 /// Where they are.
@@ -20,6 +20,10 @@ pub const PREFIX: &str = "converter/heartbeats/";
 pub const EVERY: Duration = Duration::from_secs(30);
 /// Seconds for which one counts: some may be lost on the way, or come late.
 pub const FRESH: i64 = 120;
+/// Seconds after which nobody looks at one any more.
+const FORGOTTEN: i64 = 3600;
+/// Seconds after which one that was left behind is deleted.
+const SWEPT: i64 = 86_400;
 /// Most that are looked at.
 const MAX_BEATS: usize = 200;
 /// Longest id.
@@ -112,27 +116,29 @@ fn id_of(key: &str) -> Option<&str> {
 /// # Errors
 /// S3 refuses.
 pub async fn all(session: &Session, names: &Names) -> Result<Vec<Beat>, AwsError> {
-    let listed = session
-        .s3
-        .list_objects_v2()
-        .bucket(names.bucket())
-        .prefix(PREFIX)
-        .expected_bucket_owner(&names.account)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("s3 ListObjectsV2", error))?;
-    // The newest, should somebody have left many behind.
-    let mut found: Vec<(i64, String)> = listed
-        .contents()
-        .iter()
-        .filter_map(|it| {
-            let id = id_of(it.key()?)?;
-            Some((it.last_modified().map_or(0, |it| it.secs()), id.to_owned()))
-        })
-        .collect();
-    found.sort_unstable_by(|a, b| b.cmp(a));
+    since(session, names, i64::MIN).await
+}
+
+/// Those of a vault that are not older than an hour.
+///
+/// # Errors
+/// S3 refuses.
+pub async fn recent(
+    session: &Session,
+    names: &Names,
+    now: OffsetDateTime,
+) -> Result<Vec<Beat>, AwsError> {
+    since(session, names, now.unix_timestamp() - FORGOTTEN).await
+}
+
+async fn since(session: &Session, names: &Names, oldest: i64) -> Result<Vec<Beat>, AwsError> {
+    let found = list(session, names).await?;
     let mut beats = Vec::new();
-    for (_, id) in found.into_iter().take(MAX_BEATS) {
+    for (written, id) in found.into_iter().take(MAX_BEATS) {
+        // The newest come first.
+        if written < oldest {
+            break;
+        }
         let Some(object) = object::get(session, names, &key(&id)).await? else {
             continue;
         };
@@ -144,6 +150,43 @@ pub async fn all(session: &Session, names: &Names) -> Result<Vec<Beat>, AwsError
         }
     }
     Ok(beats)
+}
+
+/// Deletes those that agents left behind when they were killed, once nobody looks at them any more.
+///
+/// # Errors
+/// S3 refuses.
+pub async fn sweep(session: &Session, names: &Names, now: OffsetDateTime) -> Result<(), AwsError> {
+    let oldest = now.unix_timestamp() - SWEPT;
+    for (written, id) in list(session, names).await? {
+        if written < oldest {
+            forget(session, names, &id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// When each was written, and whose it is: the newest first, as far as one answer lists them.
+async fn list(session: &Session, names: &Names) -> Result<Vec<(i64, String)>, AwsError> {
+    let listed = session
+        .s3
+        .list_objects_v2()
+        .bucket(names.bucket())
+        .prefix(PREFIX)
+        .expected_bucket_owner(&names.account)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("s3 ListObjectsV2", error))?;
+    let mut found: Vec<(i64, String)> = listed
+        .contents()
+        .iter()
+        .filter_map(|it| {
+            let id = id_of(it.key()?)?;
+            Some((it.last_modified().map_or(0, |it| it.secs()), id.to_owned()))
+        })
+        .collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
 }
 
 /// Deletes the heartbeat of an agent that is known to be gone.
@@ -169,6 +212,8 @@ struct Shared {
     clock: Clock,
     /// Whoever writes has it, so that what was said last is what is there.
     said: Mutex<Said>,
+    /// There is something new to say.
+    changed: Notify,
 }
 
 struct Said {
@@ -192,12 +237,16 @@ impl Heart {
                 etag: None,
                 written: None,
             }),
+            changed: Notify::new(),
         });
         let beating = {
             let shared = Arc::clone(&shared);
             tokio::spawn(async move {
                 loop {
-                    tokio::time::sleep(EVERY).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(EVERY) => {}
+                        () = shared.changed.notified() => {}
+                    }
                     shared.beat(|_| {}).await.ok();
                 }
             })
@@ -218,11 +267,12 @@ impl Heart {
         self.shared.beat(change).await
     }
 
-    /// The same, for the next beat.
+    /// The same, and does not wait until it is said.
     pub async fn note(&self, activity: Activity, requests: usize) {
         let mut said = self.shared.said.lock().await;
         said.heartbeat.activity = activity;
         said.heartbeat.requests = requests;
+        self.shared.changed.notify_one();
     }
 
     /// Whether nobody takes this agent for alive, because it could not say so for a while.

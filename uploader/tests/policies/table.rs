@@ -184,6 +184,14 @@ rows! {
         |w| put(w, "packs/x", &[(SSE_CUSTOMER, "AES256")]),
     "store a manifest" => |w| put(w, "images/web/x.json", &[]),
     "store a request's record" => |w| put(w, "requests/x.json", &[]),
+    "keep a heartbeat, and take it away" => |w| {
+        let mut steps = put(w, "converter/heartbeats/x.json", &[]);
+        steps.extend(get(w, "converter/heartbeats/x.json"));
+        let object = object(w, "converter/heartbeats/x.json");
+        steps.push(Step::new("s3:DeleteObject", object, Context::default()));
+        steps
+    },
+    "say who launches a converter" => |w| put(w, "converter/launch.json", &[]),
     "read which AMI is the converter's" => |w| get(w, "converter-image/current.json"),
     "say which AMI is the converter's" => |w| put(w, "converter-image/current.json", &[]),
     "delete a pack" => |w| on_objects(w, "s3:DeleteObject"),
@@ -192,6 +200,8 @@ rows! {
     "read from a bucket of that name of another account" =>
         |w| elsewhere(w, "s3:GetObject", Some("packs/x")),
     "store a record in one" => |w| elsewhere(w, "s3:PutObject", Some("requests/x.json")),
+    "keep a heartbeat in one" =>
+        |w| elsewhere(w, "s3:PutObject", Some("converter/heartbeats/x.json")),
     "list one" => |w| elsewhere(w, "s3:ListBucket", None),
     "sign a request" => |w| on_key(&w.keys.signing, "kms:Sign", &[]),
     "send a request" => |w| send(w, queue(w)),

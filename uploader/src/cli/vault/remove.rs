@@ -15,9 +15,9 @@ use uploader::vault::{Removal, Step, look_for_removal, removal, remove};
 ///   uploader vault remove --yes            an empty vault
 ///   uploader vault remove --yes --force    with the images in it
 ///
-/// Removes the role, the queues with their messages, the bucket with every version of every
-/// object, and schedules the deletion of the keys that init made: until then it can be taken back.
-/// A key that AMIs' snapshots are encrypted with stays, as do AMIs. Interrupted, run it again.
+/// Ends converters, removes their security group, the role, the queues with their messages and the
+/// bucket with every version of every object, and schedules the deletion of the keys that init
+/// made: until then it can be taken back. A key that AMIs' snapshots are encrypted with stays, as do AMIs. Interrupted, run it again.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Remove {

@@ -10,17 +10,31 @@ use super::parts::keys::{self, Found};
 use super::parts::{optional, queues, role};
 use super::{Names, VaultError, tags};
 use crate::aws::{AwsError, Session};
+use crate::converter::judge::MachineState;
+use crate::converter::{group, instances};
 use crate::store::list_images;
-use aws_sdk_ec2::types::Filter;
+use aws_sdk_ec2::types::{Filter, InstanceStateName};
 use aws_sdk_kms::types::KeyState;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How often it is looked whether an instance is gone, and how many times.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+const MOST_LOOKS: u32 = 150;
 
 /// Looks at what there is of a vault.
 ///
 /// # Errors
 /// AWS refuses.
 pub async fn look_for_removal(session: &Session, names: &Names) -> Result<Facts, VaultError> {
+    let now = time::OffsetDateTime::UNIX_EPOCH;
+    let machines = instances::of_vault(session, names, &[], now).await?;
+    let up = machines
+        .into_iter()
+        .filter(|it| it.state == MachineState::Up);
     let mut facts = Facts {
+        converters: up.map(|it| it.id).collect(),
+        groups: group::all(session, names).await?,
         profile: role::roles_of(session, &names.role()).await?.is_some(),
         role: optional(
             "iam GetRole",
@@ -130,6 +144,8 @@ pub async fn remove(
         }
         tell(step);
         match step {
+            Step::Converter(id) => end_converter(session, id, cancel).await?,
+            Step::SecurityGroup(id) => remove_group(session, id, cancel).await?,
             Step::InstanceProfile(name) => remove_profile(session, name).await?,
             Step::Role(name) => remove_role(session, name).await?,
             Step::Queue(name) => remove_queue(session, name).await?,
@@ -142,6 +158,49 @@ pub async fn remove(
         }
     }
     Ok(())
+}
+
+/// Terminates an instance. It goes on while it shuts down: what it holds is not free before that.
+async fn end_converter(
+    session: &Session,
+    id: &str,
+    cancel: &CancellationToken,
+) -> Result<(), VaultError> {
+    instances::terminate(session, id).await?;
+    for _ in 0..MOST_LOOKS {
+        let there = instances::one(session, id).await?;
+        let state = there.and_then(|it| it.state).and_then(|it| it.name);
+        if matches!(state, None | Some(InstanceStateName::Terminated)) {
+            break;
+        }
+        pause(cancel).await?;
+    }
+    Ok(())
+}
+
+/// Deletes a security group, once nothing has it any more.
+async fn remove_group(
+    session: &Session,
+    id: &str,
+    cancel: &CancellationToken,
+) -> Result<(), VaultError> {
+    let mut looks = 0;
+    loop {
+        match group::delete(session, id).await {
+            Err(error) if error.code == "DependencyViolation" && looks < MOST_LOOKS => {
+                looks += 1;
+                pause(cancel).await?;
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+async fn pause(cancel: &CancellationToken) -> Result<(), VaultError> {
+    tokio::select! {
+        () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
+        () = cancel.cancelled() => Err(VaultError::Cancelled),
+    }
 }
 
 async fn remove_profile(session: &Session, name: &str) -> Result<(), AwsError> {

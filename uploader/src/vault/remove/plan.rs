@@ -10,6 +10,10 @@ const MOST_NAMED: usize = 20;
 /// What there is of a vault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
+    /// Converters that run, by instance.
+    pub converters: Vec<String>,
+    /// Their security groups.
+    pub groups: Vec<String>,
     /// The instance profile.
     pub profile: bool,
     /// The role.
@@ -45,6 +49,10 @@ pub struct KeyFact {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "remove", content = "name")]
 pub enum Step {
+    /// Terminate a converter's instance, and wait until it is gone.
+    Converter(String),
+    /// Delete the converter's security group.
+    SecurityGroup(String),
     /// Delete the instance profile.
     InstanceProfile(String),
     /// Delete the role with its policies.
@@ -86,6 +94,8 @@ pub fn removal(
     }
     let mut removal = Removal::default();
     let steps = &mut removal.steps;
+    steps.extend(facts.converters.iter().cloned().map(Step::Converter));
+    steps.extend(facts.groups.iter().cloned().map(Step::SecurityGroup));
     if facts.profile {
         steps.push(Step::InstanceProfile(names.role()));
     }
@@ -150,6 +160,8 @@ fn some_of(all: &[String]) -> String {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Step::Converter(id) => write!(f, "terminate the converter {id}"),
+            Step::SecurityGroup(id) => write!(f, "delete the security group {id}"),
             Step::InstanceProfile(name) => write!(f, "delete the instance profile {name}"),
             Step::Role(name) => write!(f, "delete the role {name}"),
             Step::Queue(name) => write!(f, "delete the queue {name} with its messages"),
@@ -180,6 +192,8 @@ mod tests {
 
     fn all() -> Facts {
         Facts {
+            converters: vec!["i-1".to_owned()],
+            groups: vec!["sg-1".to_owned()],
             profile: true,
             role: true,
             queues: vec!["q".to_owned()],
@@ -198,6 +212,8 @@ mod tests {
         assert_eq!(
             removal.steps,
             [
+                Step::Converter("i-1".to_owned()),
+                Step::SecurityGroup("sg-1".to_owned()),
                 Step::InstanceProfile(names.role()),
                 Step::Role(names.role()),
                 Step::Queue("q".to_owned()),

@@ -1,0 +1,237 @@
+//! Sees to it that somebody takes a request, as long as it is waited for.
+
+use super::Failure;
+use super::aws_args::{AwsArgs, Place};
+use super::duration::seconds;
+use clap::Args;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use uploader::Class;
+use uploader::converter::caller::Settled;
+use uploader::converter::judge::Patience;
+use uploader::converter::userdata::UserData;
+use uploader::converter::{Fleet, FleetError, Told, Wish};
+use uuid::Uuid;
+
+/// How often there is a look around.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// The same, while something is about to be decided.
+const SOON: Duration = Duration::from_secs(3);
+/// How long an agent that somebody starts at the same time may take to say that it is there.
+const GRACE: Duration = Duration::from_secs(15);
+/// How long a caller who does not wait for the AMI waits until somebody is there.
+const MOST: Duration = Duration::from_secs(180);
+/// Instances that one caller launches for one request: if the second did nothing either, neither
+/// will the third.
+const MAX_LAUNCHES: u32 = 2;
+
+/// What is launched if nobody is there.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Converter")]
+pub(crate) struct ConverterArgs {
+    /// Launch no converter if none is there: agents are run by somebody else
+    #[arg(long)]
+    no_launch: bool,
+    /// Subnet of a converter that is launched; AWS has to be reached from there [default: those of
+    /// the default VPC]
+    #[arg(long, value_name = "SUBNET", conflicts_with = "no_launch")]
+    subnet: Option<String>,
+    /// Its instance type [default: t2.micro, or a similar one where that is not to be had]
+    #[arg(long, value_name = "TYPE", conflicts_with = "no_launch")]
+    instance_type: Option<String>,
+    /// How long it stays without a request, as 90s, 60m or 1h
+    #[arg(long, value_name = "TIME", default_value = "60m", value_parser = seconds)]
+    idle: u32,
+    /// How long a converter may show no sign of life until it is terminated and replaced: at least
+    /// a minute, or those that live are taken for dead [default: 5m; 10m while it starts]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    replace_after: Option<u32>,
+    /// Where all services answer for it, if not at their own names
+    #[arg(long, value_name = "URL", conflicts_with = "no_launch")]
+    converter_endpoint: Option<String>,
+}
+
+impl ConverterArgs {
+    /// What has to be there in a region; nothing with `--no-launch`.
+    pub(crate) fn fleet(&self, aws: &AwsArgs, place: &Place) -> Result<Option<Fleet>, Failure> {
+        if self.no_launch {
+            return Ok(None);
+        }
+        let mut data = UserData::new(&place.names, self.idle);
+        data.endpoint_url.clone_from(&self.converter_endpoint);
+        data.ca = aws.private_ca()?;
+        let user_data = data
+            .to_text()
+            .map_err(|error| Failure::of(Class::Input, &error).hint(error.hint()))?;
+        Ok(Some(Fleet {
+            session: place.session.clone(),
+            names: place.names.clone(),
+            wish: Wish {
+                subnet: self.subnet.clone(),
+                instance_type: self.instance_type.clone(),
+                user_data,
+            },
+            patience: self.patience(),
+            clock: Arc::new(OffsetDateTime::now_utc),
+        }))
+    }
+}
+
+impl ConverterArgs {
+    fn patience(&self) -> Patience {
+        let usual = Patience::default();
+        match self.replace_after.map(i64::from) {
+            None => usual,
+            Some(after) => Patience {
+                fresh: usual.fresh.min(after),
+                stuck: after,
+                boot: after,
+                ..usual
+            },
+        }
+    }
+}
+
+/// Looks again and again whether somebody is there for one request.
+pub(crate) struct Keeper {
+    fleet: Fleet,
+    began: Instant,
+    next: Instant,
+    launches: u32,
+    said: Option<String>,
+}
+
+/// What a look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    /// Somebody is there, or comes.
+    Settled,
+    /// To be seen soon.
+    Undecided,
+}
+
+impl Keeper {
+    pub(crate) fn new(fleet: Fleet) -> Keeper {
+        let now = Instant::now();
+        Keeper {
+            fleet,
+            began: now,
+            next: now,
+            launches: 0,
+            said: None,
+        }
+    }
+
+    /// Looks, if it is time to. `taken`: somebody has the request already, so that there is no need
+    /// to fail here.
+    pub(crate) async fn keep(&mut self, request: &Uuid, taken: bool) -> Result<(), Failure> {
+        if Instant::now() < self.next {
+            return Ok(());
+        }
+        let pause = match self.look(request, taken).await? {
+            Looked::Settled => LOOK_EVERY,
+            Looked::Undecided => SOON,
+        };
+        self.next = Instant::now() + pause;
+        Ok(())
+    }
+
+    /// Looks until somebody is there, for those who don't wait for the AMI.
+    pub(crate) async fn settle(
+        mut self,
+        request: &Uuid,
+        cancel: &CancellationToken,
+    ) -> Result<(), Failure> {
+        while self.look(request, false).await? == Looked::Undecided {
+            if self.began.elapsed() >= MOST {
+                self.say("nobody has taken the request, and it is not clear who will".to_owned());
+                return Ok(());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(SOON) => {}
+                () = cancel.cancelled() => return Err(Failure::interrupted()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn look(&mut self, request: &Uuid, taken: bool) -> Result<Looked, Failure> {
+        let settled = self.fleet.ensure(&tell).await;
+        match settled {
+            Ok(Settled::Alive(_)) => {
+                self.said = None;
+                Ok(Looked::Settled)
+            }
+            Ok(Settled::Starting(id)) => {
+                self.say(format!("waits for the converter {id} to start"));
+                Ok(Looked::Settled)
+            }
+            Ok(Settled::Launched(_)) => {
+                self.launches += 1;
+                match self.launches > MAX_LAUNCHES {
+                    false => Ok(Looked::Settled),
+                    true => Err(Failure::new(
+                        Class::Failed,
+                        format!(
+                            "{MAX_LAUNCHES} converters were launched for request {request}, and \
+                             ended without it"
+                        ),
+                    )
+                    .hint(Some("uploader converter logs says why".to_owned()))),
+                }
+            }
+            Ok(Settled::Undecided(why)) => {
+                self.say(why.to_owned());
+                Ok(Looked::Undecided)
+            }
+            // Its error comes as such.
+            Ok(Settled::Failed) => Ok(Looked::Undecided),
+            Err(error) if error.is_transient() => {
+                self.say(error.to_string());
+                Ok(Looked::Undecided)
+            }
+            // An agent may be on its way, without an AMI of the vault's.
+            Err(FleetError::NoAmi { .. }) if taken || self.began.elapsed() < GRACE => {
+                Ok(Looked::Undecided)
+            }
+            Err(error) if taken => {
+                self.say(error.to_string());
+                Ok(Looked::Settled)
+            }
+            Err(error) => {
+                eprintln!(
+                    "uploader: request {request} is sent, and stays until it expires; but nobody is \
+                     there to take it"
+                );
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Says something once.
+    fn say(&mut self, what: String) {
+        if self.said.as_ref() != Some(&what) {
+            eprintln!("uploader: {what}");
+            self.said = Some(what);
+        }
+    }
+}
+
+fn tell(told: Told) {
+    match told {
+        Told::Launching => eprintln!("uploader: no converter is there: launches one"),
+        Told::Launched {
+            id,
+            instance_type,
+            zone,
+        } => eprintln!("uploader: launched the converter {id}, a {instance_type} in {zone}"),
+        Told::Replaced { id, why } => {
+            eprintln!("uploader: terminates the converter {id}, which is stuck: {why}");
+        }
+        Told::Withdrawn(id) => {
+            eprintln!("uploader: terminates {id}: somebody else launched a converter, too");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The vault's converters: somebody is there, or is launched. Carries out what [`caller`] asks for.
+
+use super::caller::{Action, Caller, Event, Settled};
+use super::current::{self, Found};
+use super::error::FleetError;
+use super::judge::{Patience, Pulse, View, Why};
+use super::launch::{self, Launched};
+use super::{heartbeat, instances, record};
+use crate::agent::Clock;
+use crate::aws::{AwsError, Session};
+use crate::vault::Names;
+
+/// Rounds of one `ensure`: each ends with somebody else's change, of which there are few.
+const MAX_STEPS: u32 = 60;
+
+/// What a caller wants launched, if it comes to that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The subnet; those of the default VPC if none is named.
+    pub subnet: Option<String>,
+    /// The type; a small one that there is if none is named.
+    pub instance_type: Option<String>,
+    /// What the instance is told.
+    pub user_data: String,
+}
+
+/// A vault's converters, and what to launch where there is none.
+#[derive(Clone)]
+pub struct Fleet {
+    /// Clients.
+    pub session: Session,
+    /// The vault.
+    pub names: Names,
+    /// What to launch.
+    pub wish: Wish,
+    /// When to believe what.
+    pub patience: Patience,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What there is to say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Nobody is there: one is about to be launched.
+    Launching,
+    /// It was.
+    Launched {
+        /// The instance.
+        id: String,
+        /// Its type.
+        instance_type: String,
+        /// Where.
+        zone: String,
+    },
+    /// An instance does nothing any more, and is terminated.
+    Replaced {
+        /// The instance.
+        id: String,
+        /// How that is known.
+        why: Why,
+    },
+    /// An instance that was launched beside another is terminated.
+    Withdrawn(String),
+}
+
+impl Fleet {
+    /// Sees to it that somebody takes what is in the queue. The request has to be there already.
+    /// [`Settled::Undecided`] wants to be asked again in some seconds.
+    ///
+    /// # Errors
+    /// None can be launched, or AWS refuses.
+    pub async fn ensure(&self, told: &(dyn Fn(Told) + Send + Sync)) -> Result<Settled, FleetError> {
+        let mut failure = None;
+        let (mut caller, mut action) = Caller::start();
+        for _ in 0..MAX_STEPS {
+            if let Action::Done(settled) = action {
+                return match (settled, failure) {
+                    (Settled::Failed, Some(failure)) => Err(failure),
+                    (settled, _) => Ok(settled),
+                };
+            }
+            let event = self.carry_out(&action, told, &mut failure).await?;
+            tracing::debug!(?action, ?event, "fleet");
+            (caller, action) = caller.step(event, (self.clock)(), &self.patience);
+        }
+        Ok(Settled::Undecided(
+            "others are launching and ending converters",
+        ))
+    }
+
+    async fn carry_out(
+        &self,
+        action: &Action,
+        told: &(dyn Fn(Told) + Send + Sync),
+        failure: &mut Option<FleetError>,
+    ) -> Result<Event, FleetError> {
+        let Fleet { session, names, .. } = self;
+        Ok(match action {
+            Action::ReadRecord => Event::Record(record::read(session, names).await?),
+            Action::Look => Event::Seen(self.look().await?),
+            Action::WriteRecord { record, replaces } => {
+                match record::write(session, names, record, replaces.clone()).await? {
+                    Some(etag) => Event::Written(etag),
+                    None => Event::Changed,
+                }
+            }
+            Action::Launch { generation } => {
+                told(Told::Launching);
+                match launch::launch(session, names, &self.wish, *generation).await {
+                    Ok(Launched::Up(id, place)) => {
+                        told(Told::Launched {
+                            id: id.clone(),
+                            instance_type: place.instance_type,
+                            zone: place.subnet.zone,
+                        });
+                        Event::Launched(id)
+                    }
+                    Ok(Launched::Gone(id)) => Event::Spent(id),
+                    Err(error) => {
+                        *failure = Some(error);
+                        Event::NotLaunched
+                    }
+                }
+            }
+            Action::Replace(which) => {
+                for (id, why) in which {
+                    told(Told::Replaced {
+                        id: id.clone(),
+                        why: *why,
+                    });
+                    instances::terminate(session, id).await?;
+                    heartbeat::forget(session, names, id).await?;
+                }
+                Event::Ok
+            }
+            Action::Withdraw(id) => {
+                told(Told::Withdrawn(id.clone()));
+                instances::terminate(session, id).await?;
+                Event::Ok
+            }
+            Action::Done(_) => Event::Ok,
+        })
+    }
+
+    /// What there is now.
+    ///
+    /// # Errors
+    /// AWS refuses.
+    pub async fn look(&self) -> Result<View, AwsError> {
+        let Fleet { session, names, .. } = self;
+        let now = (self.clock)();
+        let beats = heartbeat::recent(session, names, now).await?;
+        let ids: Vec<String> = beats.iter().map(|it| it.heartbeat.id.clone()).collect();
+        let machines = instances::of_vault(session, names, &ids, now).await?;
+        let pulses = beats.into_iter().map(|it| Pulse {
+            age: (now - it.written).whole_seconds(),
+            leaving: it.heartbeat.activity == heartbeat::Activity::Leaving,
+            id: it.heartbeat.id,
+        });
+        Ok(View {
+            pulses: pulses.collect(),
+            machines,
+        })
+    }
+
+    /// Whether the vault has an AMI to launch a converter from.
+    ///
+    /// # Errors
+    /// EC2 refuses.
+    pub async fn has_ami(&self) -> Result<bool, AwsError> {
+        let found = current::find(&self.session, &self.names).await?;
+        Ok(matches!(found, Found::Available(_) | Found::Pending(_)))
+    }
+}

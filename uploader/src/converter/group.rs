@@ -1,0 +1,139 @@
+//! Security groups: the converter's, which lets nothing in, and those of launched images.
+
+use super::error::FleetError;
+use crate::aws::{AwsError, Kind, Session};
+use crate::vault::{Names, tags};
+use aws_sdk_ec2::types::{Filter, ResourceType, SecurityGroup, Tag, TagSpecification};
+
+/// What the converter's group is called.
+pub fn name(names: &Names) -> String {
+    format!("{}-converter", names.vault)
+}
+
+/// A vault's tags, as EC2 takes them.
+pub(crate) fn tagged(kind: ResourceType, tags: &[(&str, &str)]) -> TagSpecification {
+    let tags = tags
+        .iter()
+        .map(|(key, value)| Tag::builder().key(*key).value(*value).build());
+    TagSpecification::builder()
+        .resource_type(kind)
+        .set_tags(Some(tags.collect()))
+        .build()
+}
+
+/// The converter's group in a VPC, made if it is not there.
+///
+/// # Errors
+/// It has inbound rules, or EC2 refuses.
+pub async fn converters(session: &Session, names: &Names, vpc: &str) -> Result<String, FleetError> {
+    let group = name(names);
+    if let Some(id) = closed(find(session, &group, vpc).await?)? {
+        return Ok(id);
+    }
+    let description = format!(
+        "Converter of the vault {}: nothing comes in",
+        names.bucket()
+    );
+    let tags = [
+        ("Name", group.as_str()),
+        (tags::VAULT, names.vault.as_str()),
+    ];
+    match create(session, &group, &description, vpc, &tags).await {
+        Ok(id) => Ok(id),
+        // Another caller was faster.
+        Err(error) if error.kind == Kind::Conflict => {
+            closed(find(session, &group, vpc).await?)?.ok_or_else(|| error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Its id, if it has no inbound rules. A new group has none, and lets everything out.
+fn closed(found: Option<SecurityGroup>) -> Result<Option<String>, FleetError> {
+    let Some(found) = found else {
+        return Ok(None);
+    };
+    let id = found.group_id.unwrap_or_default();
+    if found.ip_permissions.is_some_and(|it| !it.is_empty()) {
+        let group = found.group_name.unwrap_or_default();
+        return Err(FleetError::OpenGroup { group, id });
+    }
+    Ok(Some(id))
+}
+
+async fn find(session: &Session, name: &str, vpc: &str) -> Result<Option<SecurityGroup>, AwsError> {
+    let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+    let answer = session
+        .ec2
+        .describe_security_groups()
+        .filters(filter("group-name", name))
+        .filters(filter("vpc-id", vpc))
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 DescribeSecurityGroups", error))?;
+    Ok(answer
+        .security_groups
+        .unwrap_or_default()
+        .into_iter()
+        .next())
+}
+
+/// Makes a group.
+///
+/// # Errors
+/// EC2 refuses.
+pub(crate) async fn create(
+    session: &Session,
+    name: &str,
+    description: &str,
+    vpc: &str,
+    tags: &[(&str, &str)],
+) -> Result<String, AwsError> {
+    let answer = session
+        .ec2
+        .create_security_group()
+        .group_name(name)
+        .description(description)
+        .vpc_id(vpc)
+        .tag_specifications(tagged(ResourceType::SecurityGroup, tags))
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 CreateSecurityGroup", error))?;
+    Ok(answer.group_id.unwrap_or_default())
+}
+
+/// Deletes a group; it is no error if it is gone already.
+///
+/// # Errors
+/// EC2 refuses: something still uses it.
+pub(crate) async fn delete(session: &Session, id: &str) -> Result<(), AwsError> {
+    let answer = session
+        .ec2
+        .delete_security_group()
+        .group_id(id)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 DeleteSecurityGroup", error));
+    match answer {
+        Err(error) if error.kind != Kind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A vault's groups, in all VPCs of the region.
+///
+/// # Errors
+/// EC2 refuses.
+pub async fn all(session: &Session, names: &Names) -> Result<Vec<String>, AwsError> {
+    let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+    let answer = session
+        .ec2
+        .describe_security_groups()
+        .filters(filter("group-name", &name(names)))
+        .filters(filter(&format!("tag:{}", tags::VAULT), &names.vault))
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 DescribeSecurityGroups", error))?;
+    let groups = answer.security_groups.unwrap_or_default();
+    Ok(groups.into_iter().filter_map(|it| it.group_id).collect())
+}

@@ -1,0 +1,175 @@
+//! Starts an instance of an image, with what it needs.
+
+use super::{LaunchError, Order, Wait};
+use crate::aws::{AwsError, Kind, Session};
+use crate::converter::launch::{Ami, encrypted_root, few_retries, instance_of, metadata};
+use crate::converter::place::{Place, Subnet, places, subnets};
+use crate::converter::{FleetError, Refused, group, refused};
+use aws_sdk_ec2::types::{InstanceType, IpPermission, IpRange, ResourceType, ShutdownBehavior};
+use time::OffsetDateTime;
+
+/// Tag of what is made for a launch; its value is the launch's token.
+const LAUNCH: &str = "uploader:launch";
+/// What is tried where no type was asked for. Nitro first, which boots either way.
+const TYPES: &[&str] = &["t3.micro", "t3a.micro", "t2.micro", "t3.small"];
+
+/// What was made, and has to be taken away again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launched {
+    /// The instance.
+    pub instance: Option<String>,
+    /// Its type, and where it is.
+    pub place: Option<(String, String)>,
+    /// The security group.
+    pub group: Option<String>,
+    /// When it was asked for.
+    pub asked: Option<OffsetDateTime>,
+}
+
+/// Launches. What was made is in `made`, even if it fails.
+///
+/// # Errors
+/// There is no such image, no place, or EC2 refuses.
+pub async fn start(
+    session: &Session,
+    order: &Order,
+    clock: &crate::agent::Clock,
+    made: &mut Launched,
+) -> Result<String, LaunchError> {
+    let ami = image(session, &order.ami).await?;
+    let subnets = subnets(session, order.subnet.as_deref()).await?;
+    let types: Vec<&str> = match &order.instance_type {
+        Some(asked) => vec![asked.as_str()],
+        None => TYPES
+            .iter()
+            .copied()
+            .filter(|it| !(ami.uefi_only && it.starts_with("t2.")))
+            .collect(),
+    };
+    let group = group_for(session, order, &subnets, made).await?;
+    let mut tried = Vec::new();
+    let mut last = None;
+    for place in places(&subnets, &types) {
+        made.asked = Some(clock());
+        match run(session, order, &ami, &place, group.as_deref()).await {
+            Ok(id) => {
+                made.instance = Some(id.clone());
+                made.place = Some((place.instance_type, place.subnet.zone));
+                return Ok(id);
+            }
+            Err(cause) => match refused(&cause) {
+                Refused::Elsewhere => {
+                    tried.push(format!("{} in {}", place.instance_type, place.subnet.zone));
+                    last = Some(cause);
+                }
+                Refused::Quota => {
+                    let region = session.region.clone();
+                    return Err(FleetError::Quota { region, cause }.into());
+                }
+                _ => return Err(cause.into()),
+            },
+        }
+    }
+    Err(match last {
+        Some(cause) => FleetError::NoCapacity {
+            tried: tried.join(", "),
+            cause,
+        },
+        None => FleetError::NoDefaultVpc {
+            region: session.region.clone(),
+        },
+    }
+    .into())
+}
+
+async fn image(session: &Session, id: &str) -> Result<Ami, LaunchError> {
+    let missing = || FleetError::NoImage {
+        ami: id.to_owned(),
+        region: session.region.clone(),
+    };
+    let answer = session
+        .ec2
+        .describe_images()
+        .image_ids(id)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 DescribeImages", error));
+    let answer = match answer {
+        Err(error) if error.kind == Kind::NotFound || error.code == "InvalidAMIID.Malformed" => {
+            return Err(missing().into());
+        }
+        answer => answer?,
+    };
+    let image = answer.images().first().and_then(Ami::of);
+    image.ok_or_else(|| missing().into())
+}
+
+/// A group that lets in what is waited for, if anything is.
+async fn group_for(
+    session: &Session,
+    order: &Order,
+    subnets: &[Subnet],
+    made: &mut Launched,
+) -> Result<Option<String>, LaunchError> {
+    let (Wait::Http { port, .. }, Some(subnet)) = (&order.wait, subnets.first()) else {
+        return Ok(None);
+    };
+    let name = format!("uploader-launch-{}", order.token);
+    let tags = [("Name", name.as_str()), (LAUNCH, order.token.as_str())];
+    let about = format!("uploader launch {}: port {port}", order.ami);
+    let id = group::create(session, &name, &about, &subnet.vpc, &tags).await?;
+    made.group = Some(id.clone());
+    let permission = IpPermission::builder()
+        .ip_protocol("tcp")
+        .from_port(i32::from(*port))
+        .to_port(i32::from(*port))
+        .ip_ranges(IpRange::builder().cidr_ip(&order.from).build())
+        .build();
+    session
+        .ec2
+        .authorize_security_group_ingress()
+        .group_id(&id)
+        .ip_permissions(permission)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 AuthorizeSecurityGroupIngress", error))?;
+    Ok(Some(id))
+}
+
+async fn run(
+    session: &Session,
+    order: &Order,
+    ami: &Ami,
+    place: &Place,
+    group: Option<&str>,
+) -> Result<String, AwsError> {
+    const OPERATION: &str = "ec2 RunInstances";
+    let name = format!("uploader launch {}", order.ami);
+    let tags = [("Name", name.as_str()), (LAUNCH, order.token.as_str())];
+    // One token for one place: another place is another call.
+    let token = format!(
+        "{}-{}-{}",
+        order.token, place.instance_type, place.subnet.id
+    );
+    let answer = session
+        .ec2
+        .run_instances()
+        .client_token(token.chars().take(64).collect::<String>())
+        .image_id(&ami.id)
+        .instance_type(InstanceType::from(place.instance_type.as_str()))
+        .min_count(1)
+        .max_count(1)
+        .subnet_id(&place.subnet.id)
+        .set_security_group_ids(group.map(|it| vec![it.to_owned()]))
+        .metadata_options(metadata())
+        .block_device_mappings(encrypted_root(ami))
+        .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+        .tag_specifications(group::tagged(ResourceType::Instance, &tags))
+        .tag_specifications(group::tagged(ResourceType::Volume, &tags))
+        .customize()
+        .config_override(few_retries())
+        .send()
+        .await
+        .map_err(|error| AwsError::new(OPERATION, error))?;
+    instance_of(OPERATION, answer.instances())
+}
