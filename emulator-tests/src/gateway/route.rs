@@ -17,6 +17,7 @@ use crate::aws::{Account, AwsError, Caller, Params, Protocol, Region};
 use crate::checks::Checks;
 use crate::checks::delete::{self, Denied};
 use crate::clock::{Clock, SystemClock};
+use crate::guests::Guests;
 use crate::http::{Body, ReadError, Response, full, read_at_most};
 use crate::services::Services;
 use crate::upstream::Upstream;
@@ -66,6 +67,10 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) address: SocketAddr,
     pub(super) ca_bundle: PathBuf,
+    /// Instances that are booted, if any are.
+    pub(super) guests: Option<Guests>,
+    /// Whether the data are kept.
+    pub(super) keep: bool,
 }
 
 impl Shared {
