@@ -1,5 +1,10 @@
 //! A client of the emulator's own questions, under `/_emulator/`.
 
+mod guests;
+
+pub(crate) use guests::{ConsolePiece, ForwardWish};
+pub use guests::{ConsoleText, ForwardedPort, Forwarding, InstanceStatus};
+
 use crate::aws::Account;
 use crate::gateway::fault::{Counted, Rule};
 use crate::http::{Body, empty, full, read_at_most};
@@ -39,6 +44,8 @@ pub struct Status {
     pub faults: usize,
     /// How many requests are being answered, by account; those whose client has gone, too.
     pub at_work: BTreeMap<String, usize>,
+    /// How many instances are booted at a time; none if instances are records.
+    pub guests: Option<usize>,
 }
 
 /// The services' time.
@@ -193,6 +200,28 @@ impl Admin {
         body: Option<Bytes>,
     ) -> Result<T, AdminError> {
         let address = self.address;
+        let body = self.open(method, path, body).await?;
+        let body =
+            read_at_most(body, MOST_ANSWER)
+                .await
+                .map_err(|error| AdminError::Unreachable {
+                    address,
+                    cause: error.into(),
+                })?;
+        serde_json::from_slice(&body).map_err(|_| AdminError::Foreign {
+            address,
+            status: StatusCode::OK,
+        })
+    }
+
+    /// Asks, and gives the answer's body if it is no refusal.
+    async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Body, AdminError> {
+        let address = self.address;
         let unreachable = |cause| AdminError::Unreachable { address, cause };
         let request = Request::builder()
             .method(method)
@@ -207,13 +236,13 @@ impl Admin {
             .map_err(|error| unreachable(error.into()))?;
         let status = response.status();
         let body = response.into_body().map_err(Into::into).boxed();
+        if status.is_success() {
+            return Ok(body);
+        }
         let body = read_at_most(body, MOST_ANSWER)
             .await
             .map_err(|error| unreachable(error.into()))?;
         let foreign = AdminError::Foreign { address, status };
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|_| foreign);
-        }
         match serde_json::from_slice::<Refused>(&body) {
             Ok(refused) => Err(AdminError::Refused(refused.message)),
             Err(_) => Err(foreign),

@@ -4,6 +4,7 @@ mod temporary;
 
 use crate::aws::{Account, Region};
 use crate::gateway::{Config, Gateway, GatewayError, Limits};
+use crate::guests::{self, GuestError, Guests, PortForward};
 use crate::localstack::{
     Choice, DEFAULT_IMAGE, Kind, Lease, LeaseError, LocalStack, Options, Progress, Silent,
     StartError,
@@ -35,6 +36,9 @@ pub enum EmulatorError {
     /// The gateway did not start.
     #[error("the gateway did not start")]
     Gateway(#[from] GatewayError),
+    /// Instances are to be booted, and what does it is not installed.
+    #[error("{0} is not installed: instances can't be booted")]
+    NoMachines(&'static str),
     /// A file, a thread or the like can't be made.
     #[error("{what}")]
     Host {
@@ -68,6 +72,7 @@ pub struct Builder {
     python: Option<PathBuf>,
     seed: Option<u64>,
     limits: Limits,
+    guests: Option<usize>,
     progress: Arc<dyn Progress>,
 }
 
@@ -84,6 +89,7 @@ impl Default for Builder {
             python: None,
             seed: None,
             limits: Limits::default(),
+            guests: None,
             progress: Arc::new(Silent),
         }
     }
@@ -152,6 +158,13 @@ impl Builder {
     /// How long states that pass by themselves last: pending, creating.
     pub fn settle(mut self, settle: Duration) -> Self {
         self.limits.settle = settle;
+        self
+    }
+
+    /// Boots at most so many instances at a time; 0 boots none: instances are records then. Without:
+    /// as many as this host can do with, and none where QEMU is not installed.
+    pub fn guests(mut self, guests: usize) -> Self {
+        self.guests = Some(guests);
         self
     }
 
@@ -235,6 +248,26 @@ impl Builder {
         })
     }
 
+    /// How many instances are booted, and what they have.
+    fn guest_limits(&self) -> Result<Option<guests::Limits>, EmulatorError> {
+        let missing = guests::missing();
+        match (self.guests, missing) {
+            (Some(0), _) => Ok(None),
+            (Some(_), Some(program)) => Err(EmulatorError::NoMachines(program)),
+            (None, Some(program)) => {
+                tracing::warn!("{program} is not installed: instances are records");
+                Ok(None)
+            }
+            (number, None) => {
+                let host = guests::Limits::of_host();
+                Ok(Some(guests::Limits {
+                    guests: number.unwrap_or(host.guests),
+                    ..host
+                }))
+            }
+        }
+    }
+
     async fn start_parts(&self) -> Result<Started, EmulatorError> {
         let (data, temporary) = match &self.data {
             Some(data) => (data.clone(), None),
@@ -254,6 +287,7 @@ impl Builder {
         };
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         // Said at once, not after LocalStack has started.
+        let guests = self.guest_limits()?;
         port_is_free(listen)?;
         let localstack = LocalStack::start(
             Options {
@@ -273,6 +307,8 @@ impl Builder {
             localstack: localstack.address(),
             data: data.clone(),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),
+            guests,
+            keep: self.keep,
         };
         let gateway = Gateway::bind_with(config, self.limits.clone()).await?;
         Ok(Started {
@@ -283,6 +319,8 @@ impl Builder {
                 localstack_pid: localstack.pid(),
                 ca_bundle: gateway.ca_bundle().to_owned(),
                 region: self.region.clone(),
+                guests: gateway.guests().cloned(),
+                runtime: tokio::runtime::Handle::current(),
                 data,
             },
             localstack,
@@ -332,6 +370,10 @@ pub struct Parts {
     pub ca_bundle: PathBuf,
     /// The region that clients are given.
     pub region: Region,
+    /// Instances that are booted, if any are.
+    pub guests: Option<Guests>,
+    /// What all of it runs on.
+    runtime: tokio::runtime::Handle,
     /// Where state is.
     pub data: PathBuf,
 }
@@ -413,6 +455,45 @@ impl Emulator {
             account: Account::parse(&text).unwrap_or_else(Account::default_account),
             parts: self.parts.clone(),
         }
+    }
+
+    /// Waits until an instance's console shows a text.
+    ///
+    /// # Errors
+    /// It has no machine; time is up, or it has ended, before it does.
+    ///
+    /// # Panics
+    /// On a thread of tokio's: there, ask [`Parts::guests`].
+    pub fn wait_for_console(
+        &self,
+        instance: &str,
+        text: &str,
+        within: Duration,
+    ) -> Result<(), GuestError> {
+        let guests = self.guests(instance)?;
+        self.parts
+            .runtime
+            .block_on(guests.wait_for_console(instance, text, within))
+    }
+
+    /// Lets a free port of 127.0.0.1 lead to a port of an instance, as far as its security groups
+    /// let this host in, until what this gives is dropped.
+    ///
+    /// # Errors
+    /// It has no machine.
+    ///
+    /// # Panics
+    /// On a thread of tokio's: there, ask [`Parts::guests`].
+    pub fn forward_port(&self, instance: &str, port: u16) -> Result<PortForward, GuestError> {
+        let guests = self.guests(instance)?;
+        self.parts
+            .runtime
+            .block_on(guests.forward(instance, port, 0))
+    }
+
+    fn guests(&self, instance: &str) -> Result<&Guests, GuestError> {
+        let guests = self.parts.guests.as_ref();
+        guests.ok_or_else(|| GuestError::NotRunning(instance.to_owned()))
     }
 
     /// What it consists of.

@@ -16,6 +16,7 @@ pub mod ec2;
 pub mod emulator;
 pub mod encryption;
 pub mod gateway;
+pub mod guests;
 pub mod http;
 pub mod imds;
 pub mod keys;

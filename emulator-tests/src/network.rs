@@ -2,7 +2,7 @@
 //! instance profiles, and tags of its own resources.
 
 mod answers;
-mod localstack;
+pub(crate) mod localstack;
 
 use crate::aws::{AwsError, Caller};
 use crate::keys::BoxFuture;
@@ -37,6 +37,17 @@ pub struct SecurityGroup {
     pub vpc: String,
 }
 
+/// An ingress rule of a security group: which addresses may reach which ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngressRule {
+    /// `tcp`, `udp`, `icmp`, a number, or `-1` for all.
+    pub protocol: String,
+    /// The ports, if the protocol has some.
+    pub ports: Option<(u16, u16)>,
+    /// IPv4 ranges: `0.0.0.0/0`.
+    pub ranges: Vec<String>,
+}
+
 /// What an instance type can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceType {
@@ -52,6 +63,10 @@ pub struct InstanceType {
     pub virtualizations: Vec<String>,
     /// Whether its network needs the Elastic Network Adapter's driver.
     pub ena_required: bool,
+    /// Virtual processors.
+    pub cpus: u32,
+    /// Memory.
+    pub memory_mib: u32,
 }
 
 /// An instance profile.
@@ -92,6 +107,13 @@ pub trait Network: Send + Sync {
 
     /// The caller's security groups in this region.
     fn security_groups<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>>;
+
+    /// The ingress rules of those of the caller's security groups that have these ids.
+    fn ingress<'a>(
+        &'a self,
+        caller: &'a Caller,
+        groups: &'a [String],
+    ) -> Answer<'a, Vec<IngressRule>>;
 
     /// Names of the caller's key pairs in this region.
     fn key_pairs<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<String>>;

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::ebs;
+use crate::ec2::Machines;
 use crate::keys::Keys;
 use crate::layers::Layers;
 use crate::network::Network;
@@ -12,7 +13,7 @@ use time::Duration;
 /// The state and the surroundings of the services that are our own.
 pub struct Services {
     /// Records: images, snapshots, volumes, instances, settings.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// Bytes of snapshots and volumes.
     pub layers: Layers,
     /// What the EBS direct API keeps beside the records.
@@ -25,18 +26,21 @@ pub struct Services {
     pub keys: Arc<dyn Keys>,
     /// Subnets, security groups and what else instances need of LocalStack.
     pub network: Arc<dyn Network>,
+    /// What runs instances.
+    pub machines: Arc<dyn Machines>,
     /// How long a state that passes by itself lasts (pending, creating): clients that don't wait
     /// for what they made are found out.
     pub settle: Duration,
 }
 
-/// Makes identifiers. The source of randomness is seeded by whoever starts the services.
-pub struct Ids(Mutex<fastrand::Rng>);
+/// Makes identifiers; clones make the same sequence go on. The source of randomness is seeded by whoever starts the services.
+#[derive(Clone)]
+pub struct Ids(Arc<Mutex<fastrand::Rng>>);
 
 impl Ids {
     /// From a seed.
     pub fn new(seed: u64) -> Self {
-        Self(Mutex::new(fastrand::Rng::with_seed(seed)))
+        Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
     }
 
     /// `PREFIX-` and 17 hexadecimal digits, as EC2 makes them: `snap-0123456789abcdef0`.

@@ -71,6 +71,8 @@ pub fn serve(dir: &Path) -> Result<(), Box<dyn Error>> {
             localstack: here(1),
             data: dir.to_owned(),
             seed: 1,
+            guests: None,
+            keep: false,
         })
         .await?;
         println!("{}", gateway.address());

@@ -94,6 +94,7 @@ impl From<EmulatorError> for Failure {
         let class = match &error {
             EmulatorError::Interrupted => Class::Interrupted,
             EmulatorError::PortInUse(_)
+            | EmulatorError::NoMachines(_)
             | EmulatorError::Host { .. }
             | EmulatorError::Lease(_)
             | EmulatorError::LocalStack(
@@ -111,6 +112,10 @@ impl From<EmulatorError> for Failure {
                 Some(hint) => failure.hint(hint),
                 None => failure,
             },
+            EmulatorError::NoMachines("setpriv") => failure.hint("it is in util-linux"),
+            EmulatorError::NoMachines(_) => {
+                failure.hint("install it: apt-get install qemu-system-x86; or use --no-guests")
+            }
             EmulatorError::PortInUse(_) => failure.hint("choose another with --port"),
             _ => failure,
         }

@@ -1,11 +1,14 @@
 //! The command line: one file a command, whose doc comment is its help.
 
 mod clock;
+mod console;
 mod down;
 mod failure;
 mod fault;
 mod host;
+mod port_forward;
 mod progress;
+mod ps;
 mod running;
 mod serve;
 mod status;
@@ -25,6 +28,7 @@ use std::path::PathBuf;
 ///
 ///   eval "$(emulator up)"         starts it and points AWS clients at it
 ///   aws ec2 describe-images       as usual
+///   emulator ps                   instances, which are booted in QEMU
 ///   emulator down                 ends it
 ///
 /// Exit codes: 0 done, 1 the work failed, 2 the input is wrong, 3 something is missing here.
@@ -42,6 +46,22 @@ enum Command {
     Status(status::Status),
     /// Let requests fail by rule, as they do on AWS now and then
     Fault(On<fault::FaultCommand>),
+    /// List instances: what they are, where they stand, and which ports lead into them
+    ///
+    /// The instances of all accounts and regions, but for those that are terminated. One that is
+    /// `queued` waits until another guest ends; a `record` has no machine: its image holds nothing to
+    /// boot, or the emulator boots none.
+    Ps(On<ps::Ps>),
+    /// Print what an instance wrote to its serial console
+    ///
+    /// Of the current or last run of its machine, the last 256 KiB at least. Control characters are
+    /// passed on as they came.
+    Console(On<console::Console>),
+    /// Let a port of this machine lead to a port of an instance, until Ctrl-C
+    ///
+    /// As far as its security groups let this machine in: it comes from 127.0.0.1, which a rule for
+    /// 0.0.0.0/0 covers, and one for 127.0.0.1/32.
+    PortForward(On<port_forward::PortForward>),
     /// Ask for the emulator's time, or put it forward
     Clock(On<clock::ClockCommand>),
     #[command(hide = true)]
@@ -57,6 +77,9 @@ impl Cli {
             Command::Down(args) => args.run(&mut out)?,
             Command::Status(args) => args.run(&mut out)?,
             Command::Fault(on) => on.command.run(&on.running()?, &mut out)?,
+            Command::Ps(on) => on.command.run(&on.running()?, &mut out)?,
+            Command::Console(on) => on.command.run(&on.running()?, &mut out)?,
+            Command::PortForward(on) => on.command.run(&on.running()?, &mut out)?,
             Command::Clock(on) => on.command.run(&on.running()?, &mut out)?,
             Command::Serve(args) => args.run(&mut out)?,
         }

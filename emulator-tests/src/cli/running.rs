@@ -29,6 +29,8 @@ pub(crate) struct Running {
     pub(crate) localstack_address: SocketAddr,
     /// Whether state is kept.
     pub(crate) keeps: bool,
+    /// How many instances are booted at a time; 0: they are records.
+    pub(crate) guests: usize,
     /// The gateway's log, and LocalStack's.
     pub(crate) logs: Vec<PathBuf>,
 }
@@ -45,6 +47,10 @@ impl Running {
             localstack: parts.kind.to_string(),
             localstack_address: parts.localstack,
             keeps,
+            guests: parts
+                .guests
+                .as_ref()
+                .map_or(0, |guests| guests.limits().guests),
             logs: ["emulator.log", "localstack/localstack.log"]
                 .map(|log| parts.data.join(log))
                 .into_iter()

@@ -31,6 +31,27 @@ pub(super) struct Setup {
     /// How long states last that pass by themselves: pending, creating, stopping
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     pub(super) settle_ms: u32,
+    /// Boot at most N instances at a time, in QEMU; 0 boots none
+    ///
+    /// More are pending until another one ends; memory counts, too. An instance is booted if its
+    /// image is for x86_64 and its root volume begins with a boot sector. What is not booted is a
+    /// record, whose states pass in time. [default: the number of processors, at most 4; none where
+    /// QEMU is not installed]
+    #[arg(long, value_name = "N", value_parser = guests)]
+    pub(super) guests: Option<usize>,
+    /// Boot no instances: the same as --guests 0
+    #[arg(long, conflicts_with = "guests")]
+    pub(super) no_guests: bool,
+}
+
+/// Most guests that can be asked for.
+const MOST_GUESTS: usize = 100;
+
+fn guests(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number <= MOST_GUESTS)
+        .ok_or_else(|| format!("{text:?} is not a number from 0 to {MOST_GUESTS}"))
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -125,6 +146,11 @@ impl Setup {
         })
     }
 
+    /// How many instances to boot, if that was said.
+    pub(super) fn guests(&self) -> Option<usize> {
+        if self.no_guests { Some(0) } else { self.guests }
+    }
+
     fn builder(&self, data: &Path) -> Result<Builder, Failure> {
         let mut builder = Emulator::builder()
             .port(self.port)
@@ -136,6 +162,9 @@ impl Setup {
         } else {
             builder.scratch(data)
         };
+        if let Some(guests) = self.guests() {
+            builder = builder.guests(guests);
+        }
         if let Some(python) = host::localstack_python() {
             builder = builder.python(python);
         }

@@ -31,11 +31,16 @@ impl Status {
                         localstack_address,
                         ..
                     } = running;
+                    let guests = match running.guests {
+                        0 => "records".to_owned(),
+                        guests => format!("booted in QEMU, {guests} at a time"),
+                    };
                     let kept = if running.keeps { "kept" } else { "dropped" };
                     writeln!(
                         out,
                         "runs on {address} (process {pid})\n\
                          LocalStack: {localstack}, on {localstack_address}\n\
+                         instances: {guests}\n\
                          state: {}, {kept} on down",
                         running.data.display()
                     )

@@ -49,11 +49,23 @@ impl Up {
             self.setup
                 .run(Shown(Arc::clone(&spinner)), None, |running| {
                     spinner.finish();
+                    self.say_if_nothing_boots(&running);
                     running.print(out, self.json)
                 })
         } else {
             let running = self.start(&data)?;
+            self.say_if_nothing_boots(&running);
             running.print(out, self.json)
+        }
+    }
+
+    /// What nobody asked for is said: that instances are not booted.
+    fn say_if_nothing_boots(&self, running: &Running) {
+        if running.guests == 0 && self.setup.guests().is_none() {
+            eprintln!(
+                "emulator: instances are records: {} is not installed",
+                emulator_tests::guests::missing().unwrap_or("QEMU")
+            );
         }
     }
 
@@ -89,6 +101,9 @@ impl Up {
             })
             .arg("--settle-ms")
             .arg(self.setup.settle_ms.to_string());
+        if let Some(guests) = self.setup.guests() {
+            command.arg("--guests").arg(guests.to_string());
+        }
         if let Some(python) = host::localstack_python() {
             command.env("EMULATOR_LOCALSTACK_PYTHON", python);
         }

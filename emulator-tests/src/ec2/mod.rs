@@ -14,6 +14,8 @@ mod snapshots;
 mod tags;
 mod volumes;
 
+pub use instances::{Bootable, Machines, Records};
+
 use crate::aws::{AwsError, Caller, Params, Xml};
 use crate::services::Services;
 use time::OffsetDateTime;

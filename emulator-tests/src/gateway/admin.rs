@@ -5,6 +5,7 @@
 
 use super::answer::plain_json;
 use super::fault::Rule;
+use super::guests;
 use super::route::{Shared, read};
 use crate::admin::{Advance, Clock, Fresh, Status};
 use crate::aws::AwsError;
@@ -57,6 +58,13 @@ async fn perform(shared: &Shared, request: &Parts, body: Body) -> Result<Respons
                 account: shared.state.account()?,
             },
         )),
+        ("GET", "instances", None) => Ok(plain_json(ok, &guests::list(shared))),
+        ("GET", "instances", Some(id)) if id.ends_with("/console") => {
+            let id = id.trim_end_matches("/console");
+            let piece = guests::console(shared, id, request.uri.query())?;
+            Ok(plain_json(ok, &piece))
+        }
+        ("POST", "forwards", None) => guests::forward(shared, json_of(body).await?).await,
         ("GET", "clock", None) => Ok(plain_json(ok, &clock(shared))),
         ("POST", "clock", None) => {
             let by: Advance = json_of(body).await?;
@@ -82,6 +90,7 @@ fn status(shared: &Shared) -> Status {
         ahead_seconds: clock.ahead_seconds,
         faults: shared.faults.list().len(),
         at_work: shared.at_work.counts(),
+        guests: shared.guests.as_ref().map(|it| it.limits().guests),
     }
 }
 

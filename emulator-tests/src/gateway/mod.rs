@@ -9,6 +9,7 @@ mod authority;
 mod body;
 mod connection;
 pub mod fault;
+mod guests;
 mod kms;
 pub mod operation;
 mod proxy;
@@ -21,6 +22,8 @@ mod writers;
 use crate::checks::Checks;
 use crate::clock::{Clock, SystemClock};
 use crate::ebs;
+use crate::ec2::{Machines, Records};
+use crate::guests::{Guests, Limits as GuestLimits, Setup, Storage, forget_machines};
 use crate::layers::Layers;
 use crate::services::{Ids, Services};
 use crate::upstream::Upstream;
@@ -51,6 +54,10 @@ pub struct Config {
     pub data: PathBuf,
     /// Where identifiers and noise come from.
     pub seed: u64,
+    /// How many instances are booted, and what they have; `None` boots nothing.
+    pub guests: Option<GuestLimits>,
+    /// Whether somebody will start an emulator on these data again.
+    pub keep: bool,
 }
 
 /// How long a gateway waits.
@@ -112,6 +119,9 @@ pub enum GatewayError {
     /// The records.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is written down of instances that ran.
+    #[error(transparent)]
+    Guests(#[from] crate::aws::AwsError),
     /// The certificate authority's key or certificates.
     #[error("the certificate authority in the data directory can't be used")]
     Certificate(#[from] rcgen::Error),
@@ -170,27 +180,50 @@ impl Gateway {
         clock.advance(time::Duration::seconds(state.ahead_seconds()));
         let upstream = Upstream::new(config.localstack);
         let ids = Ids::new(state.seed(config.seed));
-        let store = Store::open(data)?;
+        let store = Arc::new(Store::open(data)?);
         let layers = open_layers(data.join("layers"), &store)?;
-        let services = Services {
-            store,
-            layers,
-            clock: clock.clone(),
-            ebs: ebs::State::open(data, &ids, clock.now())
-                .map_err(|error| GatewayError::file(data, "read", error))?,
-            ids,
-            keys: Arc::new(upstream.clone()),
-            network: Arc::new(upstream.clone()),
-            settle: limits.settle.try_into().unwrap_or(time::Duration::SECOND),
-        };
-        let authority = Arc::new(Authority::open(data)?);
-        let tls = TlsAcceptor::from(Arc::new(Arc::clone(&authority).server()?));
         let bind = |cause| GatewayError::Bind {
             address: config.listen,
             cause,
         };
         let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        let network: Arc<dyn crate::network::Network> = Arc::new(upstream.clone());
+        forget_machines(&store, clock.now())?;
+        let guests = config.guests.map(|limits| {
+            Guests::open(Setup {
+                dir: data.join("guests"),
+                limits,
+                storage: Storage {
+                    store: Arc::clone(&store),
+                    layers: layers.clone(),
+                    ids: ids.clone(),
+                },
+                clock: clock.clone(),
+                sts: Arc::new(upstream.clone()),
+                network: Arc::clone(&network),
+                gateway: address,
+            })
+        });
+        let guests = guests.transpose()?;
+        let machines: Arc<dyn Machines> = match &guests {
+            Some(guests) => Arc::new(guests.clone()),
+            None => Arc::new(Records),
+        };
+        let services = Services {
+            store,
+            layers,
+            clock: clock.clone(),
+            machines,
+            ebs: ebs::State::open(data, &ids, clock.now())
+                .map_err(|error| GatewayError::file(data, "read", error))?,
+            ids,
+            keys: Arc::new(upstream.clone()),
+            network,
+            settle: limits.settle.try_into().unwrap_or(time::Duration::SECOND),
+        };
+        let authority = Arc::new(Authority::open(data)?);
+        let tls = TlsAcceptor::from(Arc::new(Arc::clone(&authority).server()?));
         let shared = Arc::new(Shared {
             services,
             checks: Checks::new(upstream.clone(), Arc::new(upstream.clone()), clock.clone()),
@@ -204,6 +237,8 @@ impl Gateway {
             limits,
             address,
             ca_bundle: authority.bundle().to_owned(),
+            guests,
+            keep: config.keep,
         });
         Ok(Self {
             listener,
@@ -225,9 +260,17 @@ impl Gateway {
         self.authority.bundle()
     }
 
+    /// Instances that are booted, if any are.
+    pub fn guests(&self) -> Option<&Guests> {
+        self.shared.guests.as_ref()
+    }
+
     /// Answers requests until `stop` is ready, and finishes those that run, for a few seconds.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) {
         connection::serve(self.listener, self.tls, Arc::clone(&self.shared), stop).await;
+        if let Some(guests) = &self.shared.guests {
+            guests.end(self.shared.keep).await;
+        }
         if let Err(error) = self.shared.faults.close() {
             tracing::warn!(%error, "the counts of fault rules are lost");
         }

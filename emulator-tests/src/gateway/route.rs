@@ -20,6 +20,7 @@ use super::{Limits, admin, proxy};
 use crate::aws::AwsError;
 use crate::checks::Checks;
 use crate::clock::{Clock, SystemClock};
+use crate::guests::Guests;
 use crate::http::{Body, Response};
 use crate::services::Services;
 use crate::upstream::Upstream;
@@ -64,6 +65,10 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) address: SocketAddr,
     pub(super) ca_bundle: PathBuf,
+    /// Instances that are booted, if any are.
+    pub(super) guests: Option<Guests>,
+    /// Whether the data are kept.
+    pub(super) keep: bool,
 }
 
 impl Shared {

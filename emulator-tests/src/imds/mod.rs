@@ -1,18 +1,20 @@
 //! The instance metadata service, as a guest sees it at 169.254.169.254.
 //!
 //! ```text
-//! connection ── serve ── token ── tree ──► Metadata: records, STS
+//! connection ── serve ── token ── tree ──► Metadata ──► records, STS
 //! ```
 
 mod answer;
 mod document;
 mod host;
 mod metadata;
+mod roles;
 mod serve;
 mod token;
 mod tree;
 
 pub use host::names;
 pub use metadata::{Facts, Metadata, RoleCredentials};
+pub use roles::{Role, Roles, SessionKeys, Sts};
 pub use serve::Imds;
 pub(crate) use serve::{Hops, serve};

@@ -1,6 +1,6 @@
 //! What is read of LocalStack's answers, which are XML.
 
-use super::{InstanceType, Profile, ResourceTag, SecurityGroup, Subnet};
+use super::{IngressRule, InstanceType, Profile, ResourceTag, SecurityGroup, Subnet};
 use crate::aws::AwsError;
 use http::StatusCode;
 use serde::Deserialize;
@@ -68,6 +68,48 @@ struct SecurityGroupItem {
     group_name: String,
     #[serde(default)]
     vpc_id: String,
+    #[serde(default)]
+    ip_permissions: List<IpPermission>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IpPermission {
+    ip_protocol: String,
+    from_port: Option<i32>,
+    to_port: Option<i32>,
+    #[serde(default)]
+    ip_ranges: List<IpRange>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IpRange {
+    cidr_ip: Option<String>,
+}
+
+/// Reads the ingress rules of the groups with these ids out of `DescribeSecurityGroups`.
+pub(super) fn ingress(xml: &str, groups: &[String]) -> Result<Vec<IngressRule>, AwsError> {
+    let answer: SecurityGroups = parse(xml)?;
+    let port = |port: Option<i32>| u16::try_from(port?).ok();
+    let rule = |it: IpPermission| IngressRule {
+        ports: port(it.from_port).zip(port(it.to_port)),
+        protocol: it.ip_protocol,
+        ranges: it
+            .ip_ranges
+            .items
+            .into_iter()
+            .filter_map(|range| range.cidr_ip)
+            .collect(),
+    };
+    Ok(answer
+        .security_group_info
+        .items
+        .into_iter()
+        .filter(|group| groups.contains(&group.group_id))
+        .flat_map(|group| group.ip_permissions.items)
+        .map(rule)
+        .collect())
 }
 
 /// Reads `DescribeSecurityGroups`.
@@ -130,6 +172,22 @@ struct InstanceTypeItem {
     processor_info: ProcessorInfo,
     #[serde(default)]
     network_info: NetworkInfo,
+    #[serde(default)]
+    v_cpu_info: VCpuInfo,
+    #[serde(default)]
+    memory_info: MemoryInfo,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VCpuInfo {
+    default_v_cpus: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MemoryInfo {
+    size_in_mi_b: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -174,6 +232,8 @@ pub(super) fn instance_type(xml: &str, name: &str) -> Result<Option<InstanceType
             boot_modes,
             virtualizations: it.supported_virtualization_types.items,
             ena_required: it.network_info.ena_support.as_deref() == Some("required"),
+            cpus: it.v_cpu_info.default_v_cpus.unwrap_or(1),
+            memory_mib: it.memory_info.size_in_mi_b.unwrap_or(1024),
         }
     }))
 }

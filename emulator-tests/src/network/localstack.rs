@@ -1,6 +1,9 @@
 //! Asks LocalStack.
 
-use super::{Answer, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet, answers};
+use super::{
+    Answer, IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
+    answers,
+};
 use crate::aws::{AwsError, Caller};
 use crate::upstream::Upstream;
 use http::StatusCode;
@@ -9,7 +12,7 @@ use http::StatusCode;
 const MOST_PAGES: usize = 1000;
 
 const EC2: (&str, &str) = ("ec2", "2016-11-15");
-const IAM: (&str, &str) = ("iam", "2010-05-08");
+pub(crate) const IAM: (&str, &str) = ("iam", "2010-05-08");
 
 impl Upstream {
     /// One call by the query protocol.
@@ -32,7 +35,7 @@ impl Upstream {
 
     /// The same, where nothing but success is expected, or one of these codes, which say that
     /// there is no such thing.
-    async fn find(
+    pub(crate) async fn find(
         &self,
         caller: &Caller,
         service: (&str, &str),
@@ -83,6 +86,17 @@ impl Network for Upstream {
     fn security_groups<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>> {
         Box::pin(async move {
             answers::security_groups(&self.listing(caller, "DescribeSecurityGroups", &[]).await?)
+        })
+    }
+
+    fn ingress<'a>(
+        &'a self,
+        caller: &'a Caller,
+        groups: &'a [String],
+    ) -> Answer<'a, Vec<IngressRule>> {
+        Box::pin(async move {
+            let body = self.listing(caller, "DescribeSecurityGroups", &[]).await?;
+            answers::ingress(&body, groups)
         })
     }
 

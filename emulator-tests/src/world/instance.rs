@@ -31,6 +31,15 @@ pub struct Instance {
     pub instance_type: String,
     /// Whether the type is built on the Nitro system.
     pub nitro: bool,
+    /// The type's virtual processors.
+    #[serde(default)]
+    pub cpus: u32,
+    /// The type's memory.
+    #[serde(default)]
+    pub memory_mib: u32,
+    /// Whether a machine runs it. If none does, its states pass in time.
+    #[serde(default)]
+    pub booted: bool,
     /// `x86_64`, of the image.
     pub architecture: String,
     /// `hvm`, of the image.
@@ -81,11 +90,27 @@ pub struct Instance {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InstanceState {
+    /// `pending`, until its machine runs.
+    Booting {
+        /// Since when it waits.
+        #[serde(with = "time::serde::rfc3339")]
+        since: OffsetDateTime,
+        /// Whether it was launched just now, not started again.
+        new: bool,
+    },
     /// `pending`, and `running` from this time on.
     Running {
         /// When it is.
         #[serde(with = "time::serde::rfc3339")]
         at: OffsetDateTime,
+    },
+    /// `stopping`, until its machine has ended.
+    PoweringOff {
+        /// Since when it is.
+        #[serde(with = "time::serde::rfc3339")]
+        since: OffsetDateTime,
+        /// Who stopped it.
+        reason: Reason,
     },
     /// `stopping`, and `stopped` from this time on.
     Stopped {
@@ -93,6 +118,14 @@ pub enum InstanceState {
         #[serde(with = "time::serde::rfc3339")]
         at: OffsetDateTime,
         /// Who stopped it.
+        reason: Reason,
+    },
+    /// `shutting-down`, until its machine has ended.
+    Ending {
+        /// Since when it is.
+        #[serde(with = "time::serde::rfc3339")]
+        since: OffsetDateTime,
+        /// Who terminated it.
         reason: Reason,
     },
     /// `shutting-down`, and `terminated` from this time on.
@@ -152,10 +185,27 @@ impl StateName {
     }
 }
 
+impl Instance {
+    /// Whether there is a machine for it, or one is about to be started.
+    pub fn has_machine(&self) -> bool {
+        self.booted
+            && matches!(
+                self.state,
+                InstanceState::Booting { .. }
+                    | InstanceState::Running { .. }
+                    | InstanceState::PoweringOff { .. }
+                    | InstanceState::Ending { .. }
+            )
+    }
+}
+
 impl InstanceState {
     /// The state as answers say it at this time.
     pub fn name(&self, now: OffsetDateTime) -> StateName {
         let (at, before, after) = match self {
+            Self::Booting { .. } => return StateName::PENDING,
+            Self::PoweringOff { .. } => return StateName::STOPPING,
+            Self::Ending { .. } => return StateName::SHUTTING_DOWN,
             Self::Running { at } => (at, StateName::PENDING, StateName::RUNNING),
             Self::Stopped { at, .. } => (at, StateName::STOPPING, StateName::STOPPED),
             Self::Terminated { at, .. } => (at, StateName::SHUTTING_DOWN, StateName::TERMINATED),
@@ -171,15 +221,20 @@ impl InstanceState {
             | Self::Stopped { at, .. }
             | Self::Terminated { at, .. }
             | Self::Failed { at, .. } => *at,
+            Self::Booting { since, .. }
+            | Self::PoweringOff { since, .. }
+            | Self::Ending { since, .. } => *since,
         }
     }
 
     /// Why it stopped or ended; nothing of one that is still `pending`.
     pub fn reason(&self, now: OffsetDateTime) -> Option<&Reason> {
         match self {
-            Self::Running { .. } => None,
+            Self::Running { .. } | Self::Booting { .. } => None,
             Self::Failed { at, .. } if now < *at => None,
             Self::Stopped { reason, .. }
+            | Self::PoweringOff { reason, .. }
+            | Self::Ending { reason, .. }
             | Self::Terminated { reason, .. }
             | Self::Failed { reason, .. } => Some(reason),
         }
@@ -187,7 +242,15 @@ impl InstanceState {
 
     /// Whether it is or will be gone.
     pub fn ends(&self) -> bool {
-        matches!(self, Self::Terminated { .. } | Self::Failed { .. })
+        matches!(
+            self,
+            Self::Ending { .. } | Self::Terminated { .. } | Self::Failed { .. }
+        )
+    }
+
+    /// Whether it is gone at this time.
+    pub fn has_ended(&self, now: OffsetDateTime) -> bool {
+        self.name(now) == StateName::TERMINATED
     }
 }
 

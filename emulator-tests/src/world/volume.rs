@@ -32,6 +32,9 @@ pub struct Volume {
     pub snapshot: Option<String>,
     /// Layers, the newest first: a block is in the first one that has it.
     pub layers: Vec<String>,
+    /// The first of its layers, while a machine writes to it: nothing is made of that one.
+    #[serde(default)]
+    pub live: Option<String>,
     /// What a block reads as that no layer has.
     pub blank: Blank,
     /// Bytes of all blocks that its layers have.
@@ -55,6 +58,14 @@ pub struct Volume {
 }
 
 impl Volume {
+    /// The layers that no machine writes to now: what a snapshot takes.
+    pub fn settled_layers(&self) -> &[String] {
+        match (&self.live, self.layers.split_first()) {
+            (Some(live), Some((first, rest))) if live == first => rest,
+            _ => &self.layers,
+        }
+    }
+
     /// `creating`, `available` or `in-use`, as answers say it at this time.
     pub fn state(&self, now: OffsetDateTime) -> &'static str {
         if self.attachment.is_some() {

@@ -227,6 +227,8 @@ impl Host {
             localstack: behind.address,
             data: data.path().to_owned(),
             seed: 1,
+            guests: None,
+            keep: false,
         };
         let gateway = Gateway::bind_with(config, limits).await.unwrap();
         let address = gateway.address();

@@ -238,6 +238,8 @@ async fn only_loopback_and_only_one_gateway_for_a_directory() {
         localstack: host.behind.address,
         data: host.data.path().to_owned(),
         seed: 1,
+        guests: None,
+        keep: false,
     };
     assert!(matches!(
         Gateway::bind(config("0.0.0.0:0")).await.err().unwrap(),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Accel, Disk, Forward, Options};
 
 /// The program.
-pub(super) const QEMU: &str = "qemu-system-x86_64";
+pub const QEMU: &str = "qemu-system-x86_64";
 
 /// The file, relative to QEMU's working directory, on which QEMU is told to power off and says
 /// why it ended.
@@ -24,8 +24,9 @@ pub(super) struct Parts<'a> {
     pub(super) forwards: &'a [Forward],
 }
 
-/// The arguments that choose the machine, without devices: also what the KVM probe tries.
-pub(super) fn machine(kind: &str, accel: Accel) -> Vec<String> {
+/// The arguments that choose a machine of this kind (`pc`, `q35`), without devices: also what the
+/// KVM probe tries.
+pub fn machine(kind: &str, accel: Accel) -> Vec<String> {
     let (accel, cpu) = match accel {
         Accel::Kvm => ("kvm", "host"),
         // No 5-level page tables: they only make the translator's page walks longer.
@@ -38,7 +39,6 @@ pub(super) fn machine(kind: &str, accel: Accel) -> Vec<String> {
         "-no-user-config",
         "-display",
         "none",
-        "-no-reboot",
         "-machine",
         &kind,
         "-accel",
@@ -93,6 +93,7 @@ pub(super) fn arguments(options: &Options, parts: &Parts) -> Vec<String> {
     let chardev = format!("socket,id=control,path={CONTROL},server=off");
 
     let mut arguments = machine(&kind, parts.accel);
+    arguments.push("-no-reboot".to_string());
     arguments.extend(["-m".to_string(), memory, "-smp".to_string(), cpus]);
     for block in blocks {
         arguments.extend(["-blockdev".to_string(), block.to_string()]);

@@ -46,13 +46,18 @@ const ESP_TYPE: [u8; 16] = [
 
 /// UEFI firmware: its code, and the template of its variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ovmf {
-    pub(super) code: PathBuf,
-    pub(super) vars: PathBuf,
+pub struct Ovmf {
+    /// What the machine executes.
+    pub code: PathBuf,
+    /// What a machine's own variables begin as.
+    pub vars: PathBuf,
 }
 
 /// The UEFI firmware this host has.
-pub(super) fn find_ovmf() -> Result<Ovmf, QemuError> {
+///
+/// # Errors
+/// None that is known of is installed.
+pub fn find_ovmf() -> Result<Ovmf, QemuError> {
     OVMF.iter()
         .map(|(code, vars)| Ovmf {
             code: code.into(),

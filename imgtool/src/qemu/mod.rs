@@ -16,6 +16,9 @@ mod qcow2;
 mod sector;
 
 pub use boot::{Outcome, Report, boot};
+pub use command::{QEMU, machine};
 pub use console::Exit;
 pub use error::QemuError;
+pub use firmware::{Ovmf, find_ovmf};
 pub use options::{Accel, Disk, Firmware, Forward, Options, parse_size, parse_timeout};
+pub use probe::kvm as probe_kvm;

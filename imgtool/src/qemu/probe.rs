@@ -20,7 +20,10 @@ const VALUE: u8 = 0x10;
 
 /// Tries a guest under KVM on a machine of this `kind`; says why not, if it does not work.
 /// `dir` takes the guest's disk.
-pub(super) fn kvm(kind: &str, dir: &Path) -> Result<Result<(), &'static str>, QemuError> {
+///
+/// # Errors
+/// QEMU is not installed, or the directory can't be written.
+pub fn kvm(kind: &str, dir: &Path) -> Result<Result<(), &'static str>, QemuError> {
     let device = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -38,7 +41,7 @@ pub(super) fn kvm(kind: &str, dir: &Path) -> Result<Result<(), &'static str>, Qe
     command
         .current_dir(dir)
         .args(machine(kind, Accel::Kvm))
-        .args(["-m", "64M"])
+        .args(["-no-reboot", "-m", "64M"])
         .args(["-drive", "file=probe,format=raw,if=none,id=disk"])
         .args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"])
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])

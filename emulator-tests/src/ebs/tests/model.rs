@@ -140,7 +140,7 @@ fn restart(api: &mut Api) {
     let dir = api.world.dir.path().to_owned();
     let services = &mut api.world.services;
     services.ids = Ids::new(services.ids.number());
-    services.store = Store::open(&dir).unwrap();
+    services.store = std::sync::Arc::new(Store::open(&dir).unwrap());
     services.layers = Layers::open(dir.join("layers")).unwrap();
     services.ebs = crate::ebs::State::open(&dir, &services.ids, services.clock.now()).unwrap();
     let live: BTreeSet<String> = services.store.read(|world| {

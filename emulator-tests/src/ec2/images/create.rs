@@ -28,6 +28,7 @@ pub fn create(call: &Call<'_>) -> Answer {
     let snapshot_tags = tags.remove("snapshot").unwrap_or_default();
     let id = call.services.ids.resource("ami");
 
+    snapshots::settle_volumes_of(call, instance)?;
     call.services.store.write(|world, changes| {
         let instance = lookup::instance(world, call.caller, instance)?;
         name::check_unused(world, call.caller, name)?;

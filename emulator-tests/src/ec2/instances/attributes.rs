@@ -256,6 +256,8 @@ fn modified(before: &Instance, modification: &Modification) -> Result<Instance, 
             it.current_boot_mode = fit::boot_mode(wants, kind)?;
             it.instance_type.clone_from(&kind.name);
             it.nitro = kind.nitro;
+            it.cpus = kind.cpus;
+            it.memory_mib = kind.memory_mib;
         }
         Modification::UserData(data) => it.user_data.clone_from(data),
         Modification::ShutdownBehavior(word) => it.shutdown_behavior.clone_from(word),

@@ -1,12 +1,13 @@
 //! `StartInstances`, `StopInstances`, `RebootInstances`, `TerminateInstances`: of all the instances
 //! named, or of none.
 
-use super::machines::machines;
+use super::machines::Bootable;
 use super::run::public_address;
 use super::{find, render, required_ids};
 use crate::aws::{AwsError, Xml};
 use crate::ec2::{Answer, Call};
-use crate::world::{Change, Instance, InstanceState, Interface, Reason, StateName, World};
+use crate::world::{Change, Instance, InstanceState, Interface, Reason, StateName, Volume, World};
+use std::collections::BTreeSet;
 use time::macros::format_description;
 
 /// An instance that a call has looked at, and what comes of it: nothing, if it is so already.
@@ -89,6 +90,7 @@ pub(super) async fn start(call: &Call<'_>) -> Answer {
             "This emulator does not support the parameter AdditionalInfo",
         ));
     }
+    let boots = bootable(call)?;
     let changed = all(call, |world, it, state| match state {
         StateName::RUNNING | StateName::PENDING => Ok(None),
         StateName::STOPPED => {
@@ -109,10 +111,19 @@ pub(super) async fn start(call: &Call<'_>) -> Answer {
                 ));
             }
             let public = it.interface.public;
+            let booted = boots.contains(&it.id);
             Ok(Some(Instance {
                 launched: call.now,
-                state: InstanceState::Running {
-                    at: call.now + call.services.settle,
+                booted,
+                state: if booted {
+                    InstanceState::Booting {
+                        since: call.now,
+                        new: false,
+                    }
+                } else {
+                    InstanceState::Running {
+                        at: call.now + call.services.settle,
+                    }
                 },
                 interface: Interface {
                     public_ip: public.then(|| public_address(call.services.ids.number())),
@@ -124,9 +135,42 @@ pub(super) async fn start(call: &Call<'_>) -> Answer {
         _ => Err(incorrect(&it.id, "started")),
     })?;
     for it in changed.iter().filter(|it| it.new) {
-        machines().start(&it.instance).await?;
+        call.services.machines.start(&it.instance).await?;
     }
     Ok(answer(call, &changed))
+}
+
+/// Which of the instances named machines are to boot.
+fn bootable(call: &Call<'_>) -> Result<BTreeSet<String>, AwsError> {
+    let ids = required_ids(call.params)?;
+    let roots: Vec<(Instance, Volume)> = call.services.store.read(|world| {
+        let found = find(world, call.caller, &ids)?;
+        let root = |it: &Instance| {
+            let is_root = |volume: &&Volume| {
+                volume
+                    .attachment
+                    .as_ref()
+                    .is_some_and(|at| at.device == it.root_device)
+            };
+            render::volumes(world, it)
+                .into_iter()
+                .find(is_root)
+                .map(|volume| (it.clone(), volume.clone()))
+        };
+        Ok::<_, AwsError>(found.into_iter().filter_map(root).collect())
+    })?;
+    Ok(roots
+        .into_iter()
+        .filter(|(instance, root)| {
+            call.services.machines.boots(Bootable {
+                architecture: &instance.architecture,
+                virtualization: &instance.virtualization,
+                layers: &root.layers,
+                blank: root.blank,
+            })
+        })
+        .map(|(instance, _)| instance.id)
+        .collect())
 }
 
 /// `StopInstances`.
@@ -145,16 +189,23 @@ pub(super) async fn stop(call: &Call<'_>) -> Answer {
             Err(protected(&it.id, "stopped", "disableApiStop"))
         }
         StateName::RUNNING => Ok(Some(Instance {
-            state: InstanceState::Stopped {
-                at: call.now + call.services.settle,
-                reason: user_initiated(call),
+            state: if it.has_machine() {
+                InstanceState::PoweringOff {
+                    since: call.now,
+                    reason: user_initiated(call),
+                }
+            } else {
+                InstanceState::Stopped {
+                    at: call.now + call.services.settle,
+                    reason: user_initiated(call),
+                }
             },
             ..it.clone()
         })),
         _ => Err(incorrect(&it.id, "stopped")),
     })?;
     for it in changed.iter().filter(|it| it.new) {
-        machines().stop(&it.instance, force).await?;
+        call.services.machines.stop(&it.instance, force).await?;
     }
     Ok(answer(call, &changed))
 }
@@ -166,15 +217,15 @@ pub(super) async fn reboot(call: &Call<'_>) -> Answer {
         _ => Err(incorrect(&it.id, "rebooted")),
     })?;
     for it in &changed {
-        machines().reboot(&it.instance).await?;
+        call.services.machines.reboot(&it.instance).await?;
     }
     Ok(Xml::done())
 }
 
 /// `TerminateInstances`.
 pub(super) async fn terminate(call: &Call<'_>) -> Answer {
-    call.params.bool("Force")?;
-    call.params.bool("SkipOsShutdown")?;
+    let force = call.params.bool("Force")?.unwrap_or_default()
+        || call.params.bool("SkipOsShutdown")?.unwrap_or_default();
     let changed = all(call, |_, it, state| match state {
         StateName::TERMINATED | StateName::SHUTTING_DOWN => Ok(None),
         // It is about to end for a reason of its own.
@@ -183,15 +234,25 @@ pub(super) async fn terminate(call: &Call<'_>) -> Answer {
             Err(protected(&it.id, "terminated", "disableApiTermination"))
         }
         _ => Ok(Some(Instance {
-            state: InstanceState::Terminated {
-                at: call.now + call.services.settle,
-                reason: user_initiated(call),
+            state: if it.has_machine() {
+                InstanceState::Ending {
+                    since: call.now,
+                    reason: user_initiated(call),
+                }
+            } else {
+                InstanceState::Terminated {
+                    at: call.now + call.services.settle,
+                    reason: user_initiated(call),
+                }
             },
             ..it.clone()
         })),
     })?;
     for it in changed.iter().filter(|it| it.new) {
-        machines().terminate(&it.instance).await?;
+        call.services
+            .machines
+            .terminate(&it.instance, force)
+            .await?;
     }
     Ok(answer(call, &changed))
 }

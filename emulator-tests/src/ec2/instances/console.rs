@@ -1,6 +1,5 @@
 //! `GetConsoleOutput`.
 
-use super::machines::machines;
 use crate::aws::{AwsError, Xml};
 use crate::ec2::{Answer, Call, lookup};
 use base64::Engine;
@@ -25,7 +24,7 @@ pub(super) async fn output(call: &Call<'_>) -> Answer {
         ));
     }
     call.dry_run()?;
-    let text = machines().console(&instance).await?;
+    let text = call.services.machines.console(&instance).await?;
     let end = &text[text.len().saturating_sub(MOST)..];
     let mut xml = Xml::new();
     xml.leaf("instanceId", id)

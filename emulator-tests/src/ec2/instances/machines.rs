@@ -2,10 +2,29 @@
 
 use crate::aws::AwsError;
 use crate::keys::BoxFuture;
-use crate::world::Instance;
+use crate::world::{Blank, Instance};
+
+/// What decides whether an instance can be booted.
+#[derive(Clone, Copy, Debug)]
+pub struct Bootable<'a> {
+    /// `x86_64`.
+    pub architecture: &'a str,
+    /// `hvm`.
+    pub virtualization: &'a str,
+    /// The root volume's layers.
+    pub layers: &'a [String],
+    /// What a block of it reads as that no layer has.
+    pub blank: Blank,
+}
 
 /// Runs instances, whose records are written before it is told.
+///
+/// Only of instances whose record says that they are booted something is to be done. Of those it
+/// also writes the states that follow.
 pub trait Machines: Send + Sync {
+    /// Whether an instance of this kind is to be booted.
+    fn boots(&self, what: Bootable<'_>) -> bool;
+
     /// The instance was launched, or started again: its volumes are attached.
     fn start<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>>;
 
@@ -19,11 +38,22 @@ pub trait Machines: Send + Sync {
     /// The instance has to boot again.
     fn reboot<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>>;
 
-    /// The instance has to power off, and its volumes may go.
-    fn terminate<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>>;
+    /// The instance has to power off, with `force` without being asked, and its volumes may go.
+    fn terminate<'a>(
+        &'a self,
+        instance: &'a Instance,
+        force: bool,
+    ) -> BoxFuture<'a, Result<(), AwsError>>;
 
     /// What the instance wrote to its serial console.
     fn console<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Vec<u8>, AwsError>>;
+
+    /// Brings what the guests have written to these volumes so far into layers that they write to
+    /// no more: snapshots are about to be made of them.
+    fn settle_volumes(&self, volumes: &[String]) -> Result<(), AwsError>;
+
+    /// The instance is listed no more.
+    fn forget(&self, instance: &str);
 }
 
 /// Runs nothing: records pass through their states in time, and consoles stay empty.
@@ -31,6 +61,10 @@ pub trait Machines: Send + Sync {
 pub struct Records;
 
 impl Machines for Records {
+    fn boots(&self, _what: Bootable<'_>) -> bool {
+        false
+    }
+
     fn start<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async { Ok(()) })
     }
@@ -47,16 +81,21 @@ impl Machines for Records {
         Box::pin(async { Ok(()) })
     }
 
-    fn terminate<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
+    fn terminate<'a>(
+        &'a self,
+        _instance: &'a Instance,
+        _force: bool,
+    ) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async { Ok(()) })
     }
 
     fn console<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<Vec<u8>, AwsError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
-}
 
-/// What runs instances now.
-pub fn machines() -> &'static dyn Machines {
-    &Records
+    fn settle_volumes(&self, _volumes: &[String]) -> Result<(), AwsError> {
+        Ok(())
+    }
+
+    fn forget(&self, _instance: &str) {}
 }

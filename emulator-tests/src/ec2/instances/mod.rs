@@ -1,5 +1,5 @@
-//! Instances, as records: what is launched passes through its states in time. Booting them is
-//! [`machines::Machines`]'.
+//! Instances. What is launched passes through its states in time, or, if [`Machines`] boots it, as
+//! its machine does.
 
 mod attributes;
 mod change;
@@ -22,6 +22,7 @@ use crate::aws::{AwsError, Caller, Params};
 use crate::world::{Instance, World};
 use time::Duration;
 
+pub use machines::{Bootable, Machines, Records};
 pub(super) use metadata::check_tags as check_metadata_tags;
 pub(super) use settle::settle;
 

@@ -348,7 +348,7 @@ pub(super) fn addresses(
         .instances
         .values()
         .filter(|it| it.interface.subnet == subnet.id)
-        .filter(|it| !(it.state.ends() && now >= it.state.since()))
+        .filter(|it| !it.state.has_ended(now))
         .map(|it| u32::from(it.interface.private_ip))
         .collect();
     if let Some(ip) = wish.private_ip {

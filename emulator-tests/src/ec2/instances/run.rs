@@ -1,7 +1,7 @@
 //! `RunInstances`.
 
 use super::devices::{self, Device};
-use super::machines::machines;
+use super::machines::Bootable;
 use super::place::{self, Place, Wish};
 use super::{fit, metadata, parameters, render};
 use crate::aws::{AwsError, Caller, Params, Xml};
@@ -39,6 +39,7 @@ struct Launch<'a> {
     options: Options,
     tags: [Tags; 3],
     failure: Option<Reason>,
+    booted: bool,
     token: Option<(String, String)>,
 }
 
@@ -91,6 +92,7 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
         )
         .await?,
         failure: devices::choose_keys(call, &mut devices).await?,
+        booted: boots(call, &image, &devices),
         image: &image,
         kind: &kind,
         boot_mode,
@@ -134,13 +136,29 @@ pub(super) async fn run(call: &Call<'_>) -> Answer {
     let instances = match instances {
         Ok(new) => {
             for instance in new.iter().filter(|it| !it.state.ends()) {
-                machines().start(instance).await?;
+                call.services.machines.start(instance).await?;
             }
             new
         }
         Err(earlier) => earlier,
     };
     Ok(answer(call, &instances))
+}
+
+/// Whether a machine is to boot instances of the image, whose volumes these become.
+fn boots(call: &Call<'_>, image: &Image, devices: &[Device]) -> bool {
+    let snapshot = devices
+        .iter()
+        .find(|it| it.name == image.root_device)
+        .and_then(|it| it.snapshot.as_ref());
+    snapshot.is_some_and(|snapshot| {
+        call.services.machines.boots(Bootable {
+            architecture: &image.architecture,
+            virtualization: &image.virtualization,
+            layers: &snapshot.layers,
+            blank: snapshot.blank,
+        })
+    })
 }
 
 fn answer(call: &Call<'_>, instances: &[Instance]) -> Xml {
@@ -215,6 +233,10 @@ impl Launch<'_> {
             image: self.image.id.clone(),
             launched: call.now,
             state: match &self.failure {
+                None if self.booted => InstanceState::Booting {
+                    since: call.now,
+                    new: true,
+                },
                 None => InstanceState::Running { at },
                 Some(reason) => InstanceState::Failed {
                     at,
@@ -226,6 +248,9 @@ impl Launch<'_> {
             client_token: self.token.clone(),
             instance_type: self.kind.name.clone(),
             nitro: self.kind.nitro,
+            cpus: self.kind.cpus,
+            memory_mib: self.kind.memory_mib,
+            booted: self.booted,
             architecture: self.image.architecture.clone(),
             virtualization: self.image.virtualization.clone(),
             boot_mode: self.image.boot_mode.clone(),

@@ -24,10 +24,22 @@ pub(in crate::ec2) fn settle(call: &Call<'_>) {
                 _ => None,
             })
             .collect();
-        Ok(unnamed_layers(world, &gone))
+        let instances: Vec<String> = out
+            .iter()
+            .filter_map(|change| match change {
+                Change::RemoveInstance(id) => Some(id.clone()),
+                _ => None,
+            })
+            .collect();
+        Ok((unnamed_layers(world, &gone), instances))
     });
     match done {
-        Ok(layers) => remove_layers(call.services, &layers),
+        Ok((layers, instances)) => {
+            remove_layers(call.services, &layers);
+            for id in &instances {
+                call.services.machines.forget(id);
+            }
+        }
         Err(error) => tracing::warn!(%error, "ended instances keep their volumes for now"),
     }
 }
@@ -38,7 +50,7 @@ fn changes(call: &Call<'_>, world: &World) -> Vec<Change> {
         world
             .instances
             .get(id)
-            .is_none_or(|it| it.state.ends() && call.now >= it.state.since())
+            .is_none_or(|it| it.state.has_ended(call.now))
     };
     if !world.instances.values().any(|it| ended(&it.id)) {
         return changes;

@@ -18,6 +18,11 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
     let tags = tag_specification::parse(call.params, &["snapshot"])?
         .remove("snapshot")
         .unwrap_or_default();
+    let live = [id.to_owned()];
+    call.services
+        .store
+        .read(|world| lookup::volume(world, call.caller, id).map(drop))?;
+    call.services.machines.settle_volumes(&live)?;
     let snapshot = call.services.store.write(|world, changes| {
         let volume = lookup::volume(world, call.caller, id)?;
         let mut snapshot = of_volume(call, volume)?;
@@ -49,7 +54,7 @@ pub(crate) fn of_volume(call: &Call<'_>, volume: &Volume) -> Result<Snapshot, Aw
         encrypted: volume.encrypted,
         kms_key: volume.kms_key.clone(),
         parent: None,
-        layers: volume.layers.clone(),
+        layers: volume.settled_layers().to_vec(),
         blank: volume.blank,
         full_size: volume.full_size,
         started: call.now,

@@ -25,6 +25,7 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
     let tags = tag_specification::parse(params, &["snapshot"])?
         .remove("snapshot")
         .unwrap_or_default();
+    settle_volumes_of(call, instance)?;
     let made = call.services.store.write(|world, changes| {
         let source = lookup::instance(world, call.caller, instance)?;
         check_state(source, call)?;
@@ -80,6 +81,21 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
         describe::write_info(xml, it, call);
     });
     Ok(xml)
+}
+
+/// Brings what a running instance of the caller's has written into layers of which snapshots can be
+/// made, of all its volumes at one moment.
+pub(crate) fn settle_volumes_of(call: &Call<'_>, instance: &str) -> Result<(), AwsError> {
+    let volumes: Vec<String> = call.services.store.read(|world| {
+        lookup::instance(world, call.caller, instance)?;
+        let attached = world.volumes.values().filter(|it| {
+            it.attachment
+                .as_ref()
+                .is_some_and(|at| at.instance == instance)
+        });
+        Ok::<_, AwsError>(attached.map(|it| it.id.clone()).collect())
+    })?;
+    call.services.machines.settle_volumes(&volumes)
 }
 
 /// An instance that ends gives its volumes up.

@@ -12,6 +12,7 @@ mod tests;
 
 pub(crate) use copy::{check_key, new_copy};
 pub(crate) use create::of_volume;
+pub(crate) use create_many::settle_volumes_of;
 pub(crate) use layers::{remove_layers, unnamed_layers};
 
 use super::{Answer, Call};

@@ -24,6 +24,7 @@ pub(super) fn attach(call: &Call<'_>) -> Answer {
         let volume = lookup::volume(world, call.caller, id)?;
         let instance = lookup::instance(world, call.caller, instance)?;
         check_state(instance, call)?;
+        check_unplugged(instance)?;
         if volume.attachment.is_some() {
             return Err(AwsError::new(
                 "VolumeInUse",
@@ -67,6 +68,21 @@ fn check_state(instance: &Instance, call: &Call<'_>) -> Result<(), AwsError> {
             instance.id, state.name
         ),
     ))
+}
+
+/// Disks of a guest that runs stay as they are: what it would not see is not answered with success.
+fn check_unplugged(instance: &Instance) -> Result<(), AwsError> {
+    if instance.has_machine() {
+        return Err(AwsError::new(
+            "UnsupportedOperation",
+            format!(
+                "This emulator does not plug disks into a guest that runs, or out of it: stop the \
+                 instance '{}' first",
+                instance.id
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses an instance in another zone, and a device that it has already.
@@ -155,6 +171,9 @@ pub(super) fn detach(call: &Call<'_>) -> Answer {
             ));
         }
         check_root(world, id, attachment, call)?;
+        if let Some(instance) = world.instances.get(&attachment.instance) {
+            check_unplugged(instance)?;
+        }
         changes.push(Change::Volume(Volume {
             attachment: None,
             ..volume.clone()

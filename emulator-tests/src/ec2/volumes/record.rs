@@ -32,6 +32,7 @@ pub(crate) fn from_snapshot(
         kms_key: key,
         snapshot: snapshot.map(|it| it.id.clone()),
         layers: snapshot.map(|it| it.layers.clone()).unwrap_or_default(),
+        live: None,
         blank: snapshot.map_or(Blank::Zero, |it| it.blank),
         full_size: snapshot.map_or(0, |it| it.full_size),
         created: call.now,

@@ -21,6 +21,7 @@ fn put_volume(w: &World, who: &Caller, id: &str) -> Volume {
         kms_key: Some("arn:aws:kms:key".to_owned()),
         snapshot: None,
         layers: vec!["layer-of-volume".to_owned()],
+        live: None,
         blank: Blank::Noise,
         full_size: 1_048_576,
         created: w.services.clock.now(),

@@ -1,0 +1,171 @@
+//! What is asked of instances that are booted.
+
+use super::{Admin, AdminError, json};
+use crate::aws::{Account, Region};
+use crate::http::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use http_body_util::BodyExt;
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
+use time::OffsetDateTime;
+
+/// An instance, as `emulator ps` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// `i-…`.
+    pub id: String,
+    /// Whose it is.
+    pub account: Account,
+    /// Where it is.
+    pub region: Region,
+    /// `t3.micro`.
+    pub instance_type: String,
+    /// `running`.
+    pub state: String,
+    /// Whether it is booted; if not, it is a record.
+    pub booted: bool,
+    /// Whether it waits until another guest ends.
+    pub waits: bool,
+    /// `ami-…`.
+    pub image: String,
+    /// Its address in its subnet.
+    pub private_ip: Ipv4Addr,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory.
+    pub memory_mib: u32,
+    /// When it came into its state.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// Ports of this machine that lead into it.
+    pub forwards: Vec<ForwardedPort>,
+}
+
+/// A port that leads into an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardedPort {
+    /// Where this machine listens.
+    pub host: SocketAddr,
+    /// The instance's port.
+    pub guest: u16,
+}
+
+/// A piece of a console.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ConsolePiece {
+    /// Which byte of the console it begins with.
+    pub(crate) start: u64,
+    /// The bytes, in Base64.
+    pub(crate) bytes: String,
+    /// Whether there may be more.
+    pub(crate) live: bool,
+}
+
+/// A piece of a console, and whether there may be more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsoleText {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Where the next piece begins.
+    pub next: u64,
+    /// Whether the instance runs.
+    pub live: bool,
+}
+
+/// Which port is to lead where.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForwardWish {
+    pub(crate) instance: String,
+    pub(crate) guest_port: u16,
+    pub(crate) host_port: u16,
+}
+
+/// A port that leads into an instance for as long as this is held.
+pub struct Forwarding {
+    address: SocketAddr,
+    held: Body,
+}
+
+impl Forwarding {
+    /// Where this machine listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until the instance has ended, or the emulator.
+    pub async fn ended(&mut self) {
+        while let Some(Ok(_)) = self.held.frame().await {}
+    }
+}
+
+impl Admin {
+    /// All instances, of all accounts and regions.
+    ///
+    /// # Errors
+    /// It can't be asked.
+    pub async fn instances(&self) -> Result<Vec<InstanceStatus>, AdminError> {
+        self.ask(Method::GET, "instances", None).await
+    }
+
+    /// What an instance wrote to its console, from this byte on, as far as that is kept.
+    ///
+    /// # Errors
+    /// It can't be asked, or there is no such instance.
+    pub async fn console(&self, instance: &str, from: u64) -> Result<ConsoleText, AdminError> {
+        let path = format!("instances/{}/console?from={from}", checked(instance)?);
+        let piece: ConsolePiece = self.ask(Method::GET, &path, None).await?;
+        let bytes = STANDARD
+            .decode(&piece.bytes)
+            .map_err(|error| AdminError::Refused(error.to_string()))?;
+        Ok(ConsoleText {
+            next: piece.start + bytes.len() as u64,
+            bytes,
+            live: piece.live,
+        })
+    }
+
+    /// Lets a port of 127.0.0.1 (0 takes a free one) lead to a port of an instance.
+    ///
+    /// # Errors
+    /// It can't be asked; the instance does not run, or the port is taken.
+    pub async fn forward(
+        &self,
+        instance: &str,
+        guest_port: u16,
+        host_port: u16,
+    ) -> Result<Forwarding, AdminError> {
+        let wish = ForwardWish {
+            instance: checked(instance)?.to_owned(),
+            guest_port,
+            host_port,
+        };
+        let mut held = self
+            .open(Method::POST, "forwards", Some(json(&wish)?))
+            .await?;
+        // The first piece says where; what follows only says that it still is.
+        let first = match held.frame().await {
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            _ => return Err(AdminError::Refused("The emulator has ended".to_owned())),
+        };
+        let forwarded: ForwardedPort = serde_json::from_slice(&first)
+            .map_err(|error| AdminError::Refused(error.to_string()))?;
+        Ok(Forwarding {
+            address: forwarded.host,
+            held,
+        })
+    }
+}
+
+/// An id that can stand in a path.
+fn checked(instance: &str) -> Result<&str, AdminError> {
+    let fine = |it: u8| it.is_ascii_alphanumeric() || it == b'-';
+    if instance.is_empty() || !instance.bytes().all(fine) {
+        return Err(AdminError::Refused(format!(
+            "There is no instance {instance:?}"
+        )));
+    }
+    Ok(instance)
+}

@@ -1,0 +1,176 @@
+//! One instance's machine, from the queue to its end.
+
+use super::control::{Event, Tell};
+use super::machine::Machine;
+use super::record::{self, End};
+use super::{Inner, Order};
+use crate::world::Instance;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+/// How long a guest has to power off, or to come to where it can be reset, once it was asked to.
+const STOPS_WITHIN: Duration = Duration::from_secs(120);
+/// The same, where its volumes go with it, or the emulator ends.
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
+/// How often the power button is pressed: firmware and a kernel that is just starting don't see it.
+const PRESSED_EVERY: Duration = Duration::from_secs(3);
+
+/// Runs an instance's machine, and writes down how it ended.
+pub(super) async fn run(
+    inner: Arc<Inner>,
+    instance: Instance,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+) {
+    let end = live(&inner, &instance, &mut orders).await;
+    match &end {
+        End::NotStarted(why) => {
+            tracing::error!(
+                instance = instance.id,
+                why,
+                "an instance could not be started"
+            );
+        }
+        End::Died(words) => {
+            tracing::error!(instance = instance.id, words, "an instance's QEMU ended");
+        }
+        End::Asked | End::PowerOff | End::Emulator => {
+            tracing::info!(instance = instance.id, ?end, "an instance has ended");
+        }
+    }
+    // Whoever gives orders from now on does what is to be done himself.
+    inner.remove(&instance.id);
+    inner.ended(&instance.id, &end);
+}
+
+async fn live(
+    inner: &Arc<Inner>,
+    instance: &Instance,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+) -> End {
+    let place = tokio::select! {
+        place = place(inner, instance) => place,
+        end = end_of_wait(orders) => return end,
+    };
+    let machine = match Machine::start(inner, instance).await {
+        Ok(machine) => machine,
+        Err(error) => return End::NotStarted(error.to_string()),
+    };
+    let setup = &inner.setup;
+    inner.is_up(&instance.id, &machine);
+    if let Err(error) = record::runs(&setup.storage.store, &instance.id, setup.clock.now()) {
+        tracing::error!(instance = instance.id, %error, "that it runs can't be written down");
+    }
+    tracing::info!(instance = instance.id, "an instance runs");
+    let mut machine = machine;
+    let end = watch(&mut machine, orders).await;
+    machine.close().await;
+    drop(place);
+    end
+}
+
+/// What an instance holds while it has a machine.
+type Place = (Option<OwnedSemaphorePermit>, Option<OwnedSemaphorePermit>);
+
+/// Waits until there is a place, and memory, for one more: whoever came first is first.
+async fn place(inner: &Inner, instance: &Instance) -> Place {
+    // Neither is ever closed.
+    let place = Arc::clone(&inner.places).acquire_owned().await.ok();
+    let memory = Arc::clone(&inner.memory)
+        .acquire_many_owned(inner.memory_mib(instance))
+        .await
+        .ok();
+    (place, memory)
+}
+
+/// Waits for an order that ends what has not begun.
+async fn end_of_wait(orders: &mut mpsc::UnboundedReceiver<Order>) -> End {
+    loop {
+        match orders.recv().await {
+            Some(Order::PowerOff { .. }) => return End::Asked,
+            Some(Order::Reboot) => {}
+            Some(Order::EmulatorEnds { .. }) | None => return End::Emulator,
+        }
+    }
+}
+
+/// What the guest was asked for.
+struct Asked {
+    /// To boot again, not to stay off.
+    reboot: bool,
+    end: End,
+    until: Instant,
+}
+
+impl Asked {
+    fn new(reboot: bool, end: End, within: Duration) -> Self {
+        Self {
+            reboot,
+            end,
+            until: Instant::now() + within,
+        }
+    }
+}
+
+/// Watches a machine until it has to end, or has.
+async fn watch(machine: &mut Machine, orders: &mut mpsc::UnboundedReceiver<Order>) -> End {
+    let mut asked: Option<Asked> = None;
+    let mut press = interval(PRESSED_EVERY);
+    press.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut line_is_up, mut is_off) = (true, false);
+    loop {
+        let until = asked.as_ref().map_or_else(Instant::now, |it| it.until);
+        tokio::select! {
+            () = machine.process.ended() => return match asked {
+                Some(asked) if !asked.reboot => asked.end,
+                _ => End::Died(machine.process.last_words()),
+            },
+            event = machine.control.events.recv(), if line_is_up => match (event, asked.take()) {
+                (Some(Event::PoweredOff), Some(Asked { reboot: true, .. })) => {
+                    is_off = true;
+                    machine.control.tell(Tell::Reset).await;
+                }
+                // Before it is reset, one that has powered off can't go on.
+                (Some(Event::Reset), was) => {
+                    asked = was;
+                    if std::mem::take(&mut is_off) {
+                        machine.control.tell(Tell::Continue).await;
+                    }
+                }
+                (Some(Event::PoweredOff), Some(asked)) => return asked.end,
+                (Some(Event::PoweredOff), None) => return End::PowerOff,
+                (Some(Event::Ready), was) => asked = was,
+                // QEMU is about to end.
+                (None, was) => (line_is_up, asked) = (false, was),
+            },
+            order = orders.recv() => match order {
+                Some(Order::PowerOff { force: true, .. }) => return End::Asked,
+                Some(Order::PowerOff { last, .. }) => {
+                    let within = if last { ENDS_WITHIN } else { STOPS_WITHIN };
+                    asked = Some(Asked::new(false, End::Asked, within));
+                    press.reset_immediately();
+                }
+                // One that powers off already stays off.
+                Some(Order::Reboot) if asked.is_none() => {
+                    asked = Some(Asked::new(true, End::Asked, STOPS_WITHIN));
+                    press.reset_immediately();
+                }
+                Some(Order::Reboot) => {}
+                Some(Order::EmulatorEnds { gently: false }) | None => return End::Emulator,
+                Some(Order::EmulatorEnds { gently: true }) => {
+                    asked = Some(Asked::new(false, End::Emulator, ENDS_WITHIN));
+                    press.reset_immediately();
+                }
+            },
+            () = sleep_until(until), if asked.is_some() => match asked.take() {
+                Some(Asked { reboot: true, .. }) => machine.control.tell(Tell::Reset).await,
+                Some(asked) => return asked.end,
+                None => {}
+            },
+            _ = press.tick(), if asked.is_some() => {
+                machine.control.tell(Tell::PowerButton).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What EC2's handlers ask of guests.
+
+use super::disk::Disk;
+use super::record::End;
+use super::{Guests, Live, Order, life};
+use crate::aws::AwsError;
+use crate::ec2::{Bootable, Machines};
+use crate::keys::BoxFuture;
+use crate::world::Instance;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Bytes of a sector.
+const SECTOR: usize = 512;
+
+/// Whether a disk that begins so has something to boot: a boot sector's signature, which a GPT's
+/// protective MBR has too.
+fn has_boot_sector(start: &[u8]) -> bool {
+    start.get(SECTOR - 2..SECTOR) == Some(&[0x55, 0xaa])
+}
+
+impl Guests {
+    /// Gives an order to an instance's machine; if it has none, what should come of it has come.
+    fn order(&self, instance: &Instance, order: Order) {
+        let given = self
+            .inner
+            .lock()
+            .get(&instance.id)
+            .is_some_and(|live| live.orders.send(order).is_ok());
+        if !given {
+            self.inner.ended(&instance.id, &End::Asked);
+        }
+    }
+}
+
+impl Machines for Guests {
+    fn boots(&self, what: Bootable<'_>) -> bool {
+        if what.architecture != "x86_64" || what.virtualization != "hvm" || what.layers.is_empty() {
+            return false;
+        }
+        let layers = &self.inner.setup.storage.layers;
+        // What was never put is not read: noise has no signature, and zeros neither.
+        match layers.find(what.layers, 0) {
+            Ok(Some((layer, _))) => layers
+                .read(layer, 0)
+                .is_ok_and(|block| has_boot_sector(&block)),
+            Ok(None) => false,
+            Err(error) => {
+                tracing::warn!(%error, "a volume's first block can't be read");
+                false
+            }
+        }
+    }
+
+    fn start<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move {
+            if !instance.has_machine() {
+                return Ok(());
+            }
+            // What its console shows from now on is of this run.
+            self.inner.drop_console(&instance.id);
+            let (orders, given) = mpsc::unbounded_channel();
+            self.inner
+                .lock()
+                .insert(instance.id.clone(), Live { orders, up: None });
+            self.inner.count.send_modify(|count| *count += 1);
+            let (inner, instance) = (Arc::clone(&self.inner), instance.clone());
+            tokio::spawn(async move {
+                // In a task of its own, so that a panic is an end, too.
+                let ran = tokio::spawn(life::run(Arc::clone(&inner), instance.clone(), given));
+                if ran.await.is_err() {
+                    inner.remove(&instance.id);
+                    inner.ended(&instance.id, &End::Died("a panic".to_owned()));
+                }
+                inner.count.send_modify(|count| *count -= 1);
+            });
+            Ok(())
+        })
+    }
+
+    fn stop<'a>(
+        &'a self,
+        instance: &'a Instance,
+        force: bool,
+    ) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move {
+            if instance.has_machine() {
+                self.order(instance, Order::PowerOff { force, last: false });
+            }
+            Ok(())
+        })
+    }
+
+    fn reboot<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move {
+            let live = self.inner.lock();
+            if let Some(live) = live.get(&instance.id) {
+                // One that has just ended can't boot again.
+                let _ = live.orders.send(Order::Reboot);
+            }
+            Ok(())
+        })
+    }
+
+    fn terminate<'a>(
+        &'a self,
+        instance: &'a Instance,
+        force: bool,
+    ) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async move {
+            if instance.has_machine() {
+                self.order(instance, Order::PowerOff { force, last: true });
+            }
+            Ok(())
+        })
+    }
+
+    fn console<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Vec<u8>, AwsError>> {
+        Box::pin(async move {
+            Guests::console(self, &instance.id, 0)
+                .map(|piece| piece.bytes)
+                .map_err(|error| AwsError::unavailable(error.to_string()))
+        })
+    }
+
+    fn settle_volumes(&self, volumes: &[String]) -> Result<(), AwsError> {
+        let disks: Vec<Arc<Disk>> = self
+            .inner
+            .lock()
+            .values()
+            .filter_map(|it| it.up.as_ref())
+            .flat_map(|it| &it.disks)
+            .filter(|disk| volumes.iter().any(|id| id == disk.volume()))
+            .map(Arc::clone)
+            .collect();
+        Disk::settle(&disks)
+    }
+
+    fn forget(&self, instance: &str) {
+        self.inner.consoles().remove(instance);
+        let dir = self.inner.setup.dir.join(instance);
+        if let Err(error) = std::fs::remove_dir_all(&dir)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(dir = %dir.display(), %error, "a console is left over");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_boot_sector;
+
+    #[test]
+    fn a_boot_sector_has_its_signature() {
+        let mut start = vec![0; 1024];
+        assert!(!has_boot_sector(&start));
+        start[510..512].copy_from_slice(&[0x55, 0xaa]);
+        assert!(has_boot_sector(&start));
+        assert!(!has_boot_sector(&start[..511]));
+    }
+}

@@ -1,0 +1,48 @@
+//! What the instance metadata service tells of an instance: its record, and its role's credentials.
+
+use crate::aws::AwsError;
+use crate::imds::{Facts, Metadata, RoleCredentials, Roles};
+use crate::keys::BoxFuture;
+use crate::world::Store;
+use std::sync::Arc;
+
+/// An instance, as its metadata service is told of it.
+pub(super) struct OfInstance {
+    pub(super) store: Arc<Store>,
+    pub(super) roles: Roles,
+    pub(super) instance: String,
+    pub(super) subnet_cidr: String,
+}
+
+impl Metadata for OfInstance {
+    fn facts(&self) -> Option<Facts> {
+        self.store.read(|world| {
+            let instance = world.instances.get(&self.instance)?.clone();
+            let devices = world
+                .volumes
+                .values()
+                .filter_map(|volume| volume.attachment.as_ref())
+                .filter(|it| it.instance == self.instance)
+                .map(|it| it.device.clone())
+                .collect();
+            Some(Facts {
+                instance,
+                devices,
+                subnet_cidr: self.subnet_cidr.clone(),
+                vpc_cidr: None,
+            })
+        })
+    }
+
+    fn credentials(&self) -> BoxFuture<'_, Result<Option<RoleCredentials>, AwsError>> {
+        Box::pin(async move {
+            let instance = self
+                .store
+                .read(|world| world.instances.get(&self.instance).cloned());
+            match instance {
+                Some(instance) => self.roles.credentials(&instance).await,
+                None => Ok(None),
+            }
+        })
+    }
+}
