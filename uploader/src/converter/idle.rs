@@ -10,8 +10,10 @@ use time::{Duration, OffsetDateTime};
 
 /// Longest wait for a message, in seconds: SQS's limit.
 const LONG_POLL: i64 = 20;
-/// How long the last look waits: long enough that SQS asks all of its servers.
-const LAST_POLL: i64 = 5;
+/// How long the last look waits, in seconds: a poll that waits at all has SQS ask all of its servers.
+const LAST_POLL: i64 = 1;
+/// After how many seconds what could not be said is said again.
+const SAY_AGAIN: i64 = 5;
 /// After how many seconds an agent that could not end tries again.
 const AGAIN: i64 = 60;
 
@@ -91,7 +93,7 @@ impl Idle {
     pub fn announced(&mut self, now: OffsetDateTime, said: bool) {
         match said {
             true => self.stage = Stage::Announced,
-            false => self.not_before = now + Duration::seconds(LAST_POLL),
+            false => self.not_before = now + Duration::seconds(SAY_AGAIN),
         }
     }
 
