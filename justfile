@@ -70,7 +70,7 @@ test-clients *ARGS: programs hello
 # The whole flow with the shipped programs on the emulator; arguments go to pytest
 test-flow *ARGS: programs hello
     .ci/setup --test
-    cd emulator-tests/flow && ../../.imgtool/clients/bin/python -m pytest --localstack=process {{ARGS}}
+    emulator-tests/flow/run {{ARGS}}
 
 # Quick look while working: format, lints, unit tests
 check: lint

@@ -26,6 +26,8 @@ def pytest_addoption(parser):
 # as by default, waiting for them would be the most of the time. What a test starts for itself has
 # the default.
 SETTLE = "--settle-ms=100"
+# What is about records needs no machines; tests that want them start an emulator of their own.
+RECORDS = "--no-guests"
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +41,7 @@ def emulator(tmp_path_factory, localstack):
     """The emulator that most tests share."""
     if not PROGRAM.exists():
         pytest.exit(f"{PROGRAM} is not there: just emulator, or set EMULATOR_BIN", 3)
-    it = Emulator(tmp_path_factory.mktemp("emulator"), localstack, SETTLE)
+    it = Emulator(tmp_path_factory.mktemp("emulator"), localstack, SETTLE, RECORDS)
     yield it
     it.down()
 
@@ -47,7 +49,7 @@ def emulator(tmp_path_factory, localstack):
 @pytest.fixture(scope="session")
 def clocked(tmp_path_factory, localstack):
     """One whose clock is moved."""
-    it = Emulator(tmp_path_factory.mktemp("clocked"), localstack, SETTLE)
+    it = Emulator(tmp_path_factory.mktemp("clocked"), localstack, SETTLE, RECORDS)
     yield it
     it.down()
 
@@ -58,7 +60,7 @@ def own(tmp_path, localstack):
     started = []
 
     def start():
-        it = Emulator(tmp_path / f"data{len(started)}", localstack)
+        it = Emulator(tmp_path / f"data{len(started)}", localstack, RECORDS)
         started.append(it)
         return it
 
