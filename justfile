@@ -15,6 +15,12 @@ demo: programs hello
     .ci/setup --emulator
     .ci/demo
 
+# The same with nothing pretended: the converter boots from an AMI of its own, makes the sample's AMI
+# and ends when idle; that AMI is launched and answers. As t2.micro and as t3.micro
+live: programs hello
+    .ci/setup --test
+    emulator-tests/flow/run test_live.py
+
 # Build imgtool
 build:
     cargo build --release -p imgtool
