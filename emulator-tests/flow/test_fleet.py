@@ -155,7 +155,7 @@ def test_an_agent_that_somebody_runs_counts(fleet):
     with fleet.agent() as agent:
         (heartbeat,) = fleet.heartbeats()
         assert heartbeat["id"].startswith("host-") and heartbeat["id"].endswith(f"-{agent.pid}")
-        assert heartbeat["activity"] == "idle" and heartbeat["memory"] == 64 << 20
+        assert heartbeat["activity"] == "idle" and heartbeat["memory"] == 48 << 20
         fleet.convert()
         assert fleet.instances() == []
     assert fleet.heartbeats() == [], "it takes its heartbeat away"

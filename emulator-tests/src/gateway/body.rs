@@ -7,12 +7,13 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// Bytes that are read and thrown away of a body that nobody wanted.
-const MOST_DRAINED: u64 = 4 << 20;
+const MOST_DRAINED: u64 = 64 << 20;
 
 /// Nothing came for too long.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,50 @@ pub(crate) fn of_client(body: Incoming, stall: Duration, expects_continue: bool)
         untouched: expects_continue,
     }
     .into_body()
+}
+
+/// A body that can be taken away from whoever sends it on, and the hold on it.
+pub(crate) fn held(body: Body) -> (Body, Hold) {
+    let hold = Hold(Arc::new(Mutex::new(Some(body))));
+    (Held(Hold(Arc::clone(&hold.0))).into_body(), hold)
+}
+
+/// Takes a body away. An answer may come before all of a body is read, from a server that then reads
+/// no more and does not close either: whoever sends it would hold the body for good, and the client
+/// would be stuck with the rest of it.
+pub(crate) struct Hold(Arc<Mutex<Option<Body>>>);
+
+impl Hold {
+    /// Nobody gets more of it.
+    pub(crate) fn take_away(self) {
+        drop(self.body().take());
+    }
+
+    fn body(&self) -> MutexGuard<'_, Option<Body>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Held(Hold);
+
+impl Through for Held {
+    fn next(&mut self, context: &mut Context<'_>) -> Polled {
+        match self.0.body().as_mut() {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(Some(Err(BodyError::from("the answer is there already")))),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.body().as_ref().is_some_and(Body::is_end_stream)
+    }
+
+    fn size(&self) -> SizeHint {
+        self.0
+            .body()
+            .as_ref()
+            .map_or_else(SizeHint::new, Body::size_hint)
+    }
 }
 
 struct FromClient {

@@ -1,5 +1,6 @@
 //! Passing requests on to LocalStack, as they are.
 
+use super::body;
 use super::route::Shared;
 use crate::aws::AwsError;
 use crate::http::{Request, Response};
@@ -23,6 +24,9 @@ const HOP_BY_HOP: &[&str] = &[
 /// LocalStack's answer.
 pub(super) async fn pass(shared: &Shared, mut request: Request) -> Result<Response, AwsError> {
     strip(request.headers_mut());
+    let (head, sent) = request.into_parts();
+    let (sent, hold) = body::held(sent);
+    let request = Request::from_parts(head, sent);
     let waiting = shared.limits.answer;
     let mut response = timeout(waiting, shared.upstream.send(request))
         .await
@@ -33,6 +37,8 @@ pub(super) async fn pass(shared: &Shared, mut request: Request) -> Result<Respon
                 waiting.as_secs()
             ))
         })??;
+    // Also if it comes early: no more of the request is of use.
+    hold.take_away();
     strip(response.headers_mut());
     Ok(response)
 }

@@ -116,6 +116,29 @@ async fn bodies_that_are_too_long_are_refused_unread() {
     assert_eq!(host.behind.count(), 0);
 }
 
+/// Far more than connections hold: the client is stuck with it unless somebody goes on reading.
+#[tokio::test]
+async fn an_answer_that_comes_before_the_body_is_read_gets_there() {
+    let host = Host::start().await;
+    let body = vec![b'x'; 40 << 20];
+    let head = format!(
+        "PUT /early/key HTTP/1.1\r\nhost: a\r\n{}content-length: {}\r\n\r\n",
+        signed_lines("s3"),
+        body.len()
+    );
+    let answered = async {
+        let mut stream = TcpStream::connect(host.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = timeout(Duration::from_secs(60), answered).await;
+    assert_eq!(answer.unwrap(), b"HTTP/1.1 500");
+    still_up(&host).await;
+}
+
 #[tokio::test]
 async fn a_body_shorter_than_it_says_is_not_performed() {
     let host = Host::start().await;

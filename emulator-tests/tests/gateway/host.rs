@@ -117,12 +117,21 @@ fn vault(method: &str, path: &str) -> Option<(u16, &'static str)> {
     })
 }
 
-/// Notes a request; answers `/blob/N` with N bytes, KMS with a key, everything else with `here`.
+/// Notes a request; answers `/blob/N` with N bytes, what is put below `/early/` before it is read, KMS with a key, everything else with `here`.
 async fn see(
     log: Arc<Mutex<Vec<Seen>>>,
     request: Request<Incoming>,
 ) -> Result<http::Response<Body>, Infallible> {
     let (parts, mut body) = request.into_parts();
+    if parts.method == "PUT" && parts.uri.path().starts_with("/early/") {
+        // Neither read nor closed, as LocalStack's server does it with what nobody listens to.
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            drop(body);
+        });
+        let early = http::Response::builder().status(500).body(full("early"));
+        return Ok(early.unwrap());
+    }
     let mut sha256 = Sha256::new();
     let mut length = 0;
     while let Some(Ok(frame)) = body.frame().await {
