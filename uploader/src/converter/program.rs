@@ -201,21 +201,12 @@ mod tests {
     fn the_version_is_in_the_program() {
         let ours = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert_eq!(version(&ours).as_deref(), Some(env!("CARGO_PKG_VERSION")));
-        let of = |text: &str| version(text.as_bytes());
-        assert_eq!(
-            of("[this is uploader, version 1.2.3-rc.1]").as_deref(),
-            Some("1.2.3-rc.1")
-        );
-        let second = "[this is uploader, version \0[this is uploader, version 2]";
-        assert_eq!(of(second).as_deref(), Some("2"));
-        let long = format!("[this is uploader, version {}]", "1".repeat(65));
-        for bad in [
-            "",
-            "[",
-            "[this is uploader, version 1",
-            "[this is uploader, version ]",
-            &long,
-        ] {
+        // No other mark may be in this program: none is spelt out here.
+        let of = |text: &str| version(text.replace('~', &MARK[..BEFORE]).as_bytes());
+        assert_eq!(of("~1.2.3-rc.1]").as_deref(), Some("1.2.3-rc.1"));
+        assert_eq!(of("~\0~2]").as_deref(), Some("2"));
+        let long = format!("~{}]", "1".repeat(65));
+        for bad in ["", "[", "~1", "~]", &long] {
             assert_eq!(of(bad), None, "{bad:?}");
         }
     }
