@@ -1,4 +1,4 @@
-//! The vault's converters: somebody is there, or is launched. Carries out what [`caller`] asks for.
+//! The vault's converters: somebody is there, or is launched. Carries out what [`super::caller`] asks for.
 
 use super::caller::{Action, Caller, Event, Settled};
 use super::current::{self, Found};
