@@ -79,14 +79,14 @@ def timed(work):
     return time.monotonic() - start, result
 
 
-def build(work, version):
+def build(work, name, version):
     """The sample; its bytes differ between versions by a mebibyte."""
-    tree = work / f"tree-{version}"
+    tree = work / f"{name}-{version}"
     tree.mkdir()
     shutil.copy(HELLO, tree / "hello")
     (tree / "data").write_bytes(bytes([version]) * 17 + b"%d" % version * (1 << 20))
-    pack = work / f"hello-{version}.pack"
-    command = [IMGTOOL, "build", tree, "--name", "hello", "--pack", pack, "--", "/hello"]
+    pack = work / f"{name}-{version}.pack"
+    command = [IMGTOOL, "build", tree, "--name", name, "--pack", pack, "--", "/hello"]
     subprocess.run([str(it) for it in command], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     return pack
 
@@ -106,15 +106,14 @@ def ended(told):
     return time.monotonic(), json.loads(stdout)["regions"][0]["ami"]
 
 
-def stages(console, start, after=0.0):
+def stages(console, start, which=STAGES):
+    """How long each took; the first begins at `start`."""
     rows, last = [], start
-    for name, text in STAGES:
-        at, _ = console.first(text, after)
-        if at < start:
-            continue
+    for name, text in which:
+        at, _ = console.first(text, start)
         rows.append((name, at - last))
         last = at
-    return rows, last
+    return rows
 
 
 def follow(aws, instance):
@@ -129,6 +128,20 @@ def answer(aws, ami, kind):
     tunnel = f"{world.EMULATOR} port-forward {{id}} {{port}} --port {port} --data {aws.data}"
     there = ("--port", "8080", "--connect", f"127.0.0.1:{port}", "--tunnel", tunnel)
     return timed(lambda: aws.json("launch", ami, "--instance-type", kind, *there))[0]
+
+
+def without_qemu(aws, work):
+    """A changed application, with an agent as a process that is there already."""
+    vault = "bench-flow-process"
+    for version in (1, 2):
+        pack = build(work, "process", version)
+        # For one request: an agent that is ended while it asks for the next takes that along.
+        agent = Lines((world.UPLOADER, "--vault", vault, "agent", "--once"), aws.environment, "stderr")
+        agent.first("takes requests from")
+        start, told = publish(aws, vault, pack, "t3.micro")
+        end, _ = ended(told)
+        agent.process.wait()
+    return ("warm, without QEMU: publish, end to end", end - start, TARGET)
 
 
 def main():
@@ -146,7 +159,9 @@ def main():
     vault, kind, rows = "bench-flow", options.type, []
     aws = world.World(work / "aws")
     try:
-        seconds, first = timed(lambda: build(work, 1))
+        aws.vault("flow-process")
+        rows.append(without_qemu(aws, work))
+        seconds, first = timed(lambda: build(work, "hello", 1))
         rows.append(("build", seconds, None))
         rows.append(("vault init", timed(lambda: aws.vault("flow"))[0], None))
         bootstrap = ("--vault", vault, "converter", "bootstrap")
@@ -157,31 +172,20 @@ def main():
         instance = line.split("launched the converter ")[1].split(",")[0]
         rows.append(("cold: push, request, launch", at - start, None))
         console = follow(aws, instance)
-        found, _ = stages(console, at)
-        rows += [(f"cold: {name}", seconds, None) for name, seconds in found]
+        for name, seconds in stages(console, at):
+            rows.append((f"cold: {name}", seconds, None))
         end, ami = ended(told)
         rows.append(("cold: publish, end to end", end - start, None))
 
-        second = build(work, 2)
-        start, told = publish(aws, vault, second, kind)
+        start, told = publish(aws, vault, build(work, "hello", 2), kind)
         at, _ = console.first("uploader: request for", start)
         rows.append(("warm: push, request, taken up", at - start, None))
-        found, _ = stages(console, at, at)
-        rows += [(f"warm: {name}", seconds, None) for name, seconds in found[1:]]
+        for name, seconds in stages(console, at, STAGES[4:]):
+            rows.append((f"warm: {name}", seconds, None))
         end, _ = ended(told)
         rows.append(("warm: publish, end to end", end - start, None))
         console.process.kill()
         rows.append(("launch to the first answer", answer(aws, ami, kind), None))
-        aws.run(world.UPLOADER, "--vault", vault, "converter", "stop", "--yes")
-
-        third = build(work, 3)
-        agent = Lines((world.UPLOADER, "--vault", vault, "agent"), aws.environment, "stderr")
-        agent.first("takes requests from")
-        start, told = publish(aws, vault, third, kind)
-        end, _ = ended(told)
-        agent.process.terminate()
-        agent.process.wait()
-        rows.append(("warm, without QEMU: publish, end to end", end - start, TARGET))
     finally:
         aws.down()
         shutil.rmtree(work, ignore_errors=True)
