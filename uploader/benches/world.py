@@ -87,7 +87,7 @@ class World:
     def rclone(self, file, target):
         remote = {
             "TYPE": "s3",
-            "PROVIDER": "AWS",
+            "PROVIDER": "Other",
             "ENV_AUTH": "true",
             "REGION": REGION,
             "ENDPOINT": self.environment["AWS_ENDPOINT_URL"],
@@ -96,6 +96,8 @@ class World:
         }
         more = {f"RCLONE_CONFIG_V_{key}": value for key, value in remote.items()}
         more["RCLONE_CA_CERT"] = self.environment["AWS_CA_BUNDLE"]
+        # Its SDK reads this too, and then refuses its client.
+        more["AWS_CA_BUNDLE"] = None
         command = ("rclone", "copyto", "--config", os.devnull, file, f"V:{target}")
         return self._watch(command, lambda line, process: None, more)
 
@@ -138,7 +140,7 @@ class World:
         start = time.monotonic()
         process = subprocess.Popen(
             [str(it) for it in command],
-            env=self.environment | (more or {}),
+            env={key: it for key, it in (self.environment | (more or {})).items() if it is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -104,14 +104,21 @@ fn nothing_is_left_of_a_killed_emulator_and_its_guests_are_stopped() {
     let mut second = forward(&id);
     address(&mut second);
 
-    let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let process = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
     wait("QEMU is left", || host::machines(&id).is_empty());
     assert_eq!(second.wait().unwrap().code(), Some(1));
 
     // What it had written and flushed is there, and so is its console.
-    let (_, address) = up(&data);
-    let client = aws(address);
+    // For a moment after the signal, the killed one still holds its data, and `up` finds it running.
+    let mut again = up(&data);
+    wait("the killed one still runs", || {
+        if again.0 == pid {
+            again = up(&data);
+        }
+        again.0 != pid
+    });
+    let client = aws(again.1);
     let said = client.until_state(&id, "stopped");
     assert!(said.contains("Server.ScheduledStop"), "{said}");
     assert!(console().contains(SERVES));
