@@ -93,6 +93,8 @@ class World:
             "ENDPOINT": self.environment["AWS_ENDPOINT_URL"],
             "FORCE_PATH_STYLE": "true",
             "NO_CHECK_BUCKET": "true",
+            # It always sends one, and this is the one that a bucket without ACLs takes.
+            "ACL": "bucket-owner-full-control",
         }
         more = {f"RCLONE_CONFIG_V_{key}": value for key, value in remote.items()}
         more["RCLONE_CA_CERT"] = self.environment["AWS_CA_BUNDLE"]
