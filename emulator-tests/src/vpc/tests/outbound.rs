@@ -2,9 +2,13 @@
 
 use super::*;
 use smoltcp::iface::SocketHandle;
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::socket::udp;
-use smoltcp::wire::{EthernetFrame, IpProtocol, Ipv4Packet};
+use smoltcp::wire::{
+    EthernetFrame, EthernetProtocol, Icmpv4Packet, Icmpv4Repr, IpProtocol, Ipv4Packet, Ipv4Repr,
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -180,6 +184,71 @@ async fn there_is_no_way_out() {
         assert_eq!(unreachable, (ip, vec![3, 3]), "port unreachable");
         guest.sockets.remove(handle);
     }
+    // Nobody answers an echo request; what comes after it is answered all the same.
+    guest.wire.seen = Some(Vec::new());
+    for ip in [Ipv4Addr::new(8, 8, 8, 8), SERVICES, ROUTER] {
+        guest.put(&echo_request(ip));
+    }
+    let handle = guest.open(SERVICES, 444);
+    assert!(!guest.is_open(handle).await);
+    let protocols: Vec<IpProtocol> = (guest.wire.seen.iter().flatten())
+        .filter_map(|frame| {
+            let frame = EthernetFrame::new_checked(&frame[..]).ok()?;
+            Some(Ipv4Packet::new_checked(frame.payload()).ok()?.next_header())
+        })
+        .collect();
+    assert_eq!(protocols, [IpProtocol::Tcp]);
+}
+
+/// A frame with an ICMP echo request.
+fn echo_request(to: Ipv4Addr) -> Vec<u8> {
+    let checksums = ChecksumCapabilities::default();
+    let message = Icmpv4Repr::EchoRequest {
+        ident: 1,
+        seq_no: 1,
+        data: b"?",
+    };
+    let header = Ipv4Repr {
+        src_addr: PRIVATE_IP,
+        dst_addr: to,
+        next_header: IpProtocol::Icmp,
+        payload_len: message.buffer_len(),
+        hop_limit: 64,
+    };
+    let mut bytes = vec![0; header.buffer_len() + message.buffer_len()];
+    let mut packet = Ipv4Packet::new_unchecked(&mut bytes[..]);
+    header.emit(&mut packet, &checksums);
+    message.emit(
+        &mut Icmpv4Packet::new_unchecked(packet.payload_mut()),
+        &checksums,
+    );
+    hostile::frame(MAC, EthernetProtocol::Ipv4, &bytes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_may_be_used_again_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = host(listener.local_addr().unwrap());
+    let mut guest = host.guest().await;
+    let port = guest.port;
+    for round in 0..3 {
+        guest.port = port;
+        let handle = guest.open(SERVICES, 443);
+        assert!(guest.is_open(handle).await);
+        let (mut gateway, _) = listener.accept().await.unwrap();
+        // The gateway ends first: it is the router that has to wait for late segments.
+        gateway.write_all(b"end").await.unwrap();
+        gateway.shutdown().await.unwrap();
+        assert_eq!(guest.read_all(handle).await.unwrap(), b"end", "{round}");
+        guest.tcp(handle).close();
+        guest
+            .until(|guest| (guest.tcp(handle).state() == State::Closed).then_some(()))
+            .await;
+        guest.sockets.remove(handle);
+    }
+    // Each of them was one connection, not one more that nobody has.
+    let more = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
+    assert!(more.is_err(), "another connection came");
 }
 
 #[tokio::test]
