@@ -61,7 +61,7 @@ pub struct Setup {
     pub network: Arc<dyn Network>,
     /// Credentials.
     pub sts: Arc<dyn Sts>,
-    /// Where the AWS of the guests is.
+    /// Where the AWS of the guests is: the gateway's entrance for them.
     pub gateway: SocketAddr,
 }
 
@@ -190,6 +190,11 @@ impl Guests {
     /// How many run, and what they have.
     pub fn limits(&self) -> Limits {
         self.inner.setup.limits
+    }
+
+    /// Where the AWS of the guests is.
+    pub fn gateway(&self) -> SocketAddr {
+        self.inner.setup.gateway
     }
 
     /// What an instance has, if it has a machine or waits for one.

@@ -1,6 +1,9 @@
 //! From the guest: to the gateway, and nowhere else.
 
 use super::*;
+use crate::admin::Admin;
+use crate::gateway::{Config, Gateway};
+use crate::guests::Limits;
 use smoltcp::iface::SocketHandle;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
@@ -302,4 +305,81 @@ async fn qemu_may_come_again() {
         let error = gateway.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
+}
+
+/// Stands in for LocalStack: answers every connection's first request, and counts them.
+async fn behind() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            seen.fetch_add(1, Ordering::Relaxed);
+            let mut request = [0; 4096];
+            let _read = stream.read(&mut request).await;
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhere";
+            let _gone = stream.write_all(answer).await;
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn a_guest_asks_aws_and_neither_the_emulator_nor_localstack() {
+    let (localstack, count) = behind().await;
+    let data = tempfile::tempdir().unwrap();
+    let config = Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        localstack,
+        data: data.path().to_owned(),
+        seed: 1,
+        guests: Some(Limits {
+            guests: 1,
+            cpus: 1,
+            memory_mib: 512,
+        }),
+        keep: false,
+    };
+    let gateway = Gateway::bind(config).await.unwrap();
+    let of_host = gateway.address();
+    let of_guests = gateway.guests().unwrap().gateway();
+    assert!(of_guests.ip().is_loopback());
+    let serving = tokio::spawn(gateway.serve(std::future::pending()));
+
+    let host = host(of_guests);
+    let mut guest = host.guest().await;
+    let request = |line: &str, kind: &str, body: &str| {
+        format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    for (line, body) in [
+        ("GET /_emulator/status", ""),
+        ("POST /_emulator/clock", r#"{"advance_seconds": 1}"#),
+        (
+            "POST http://localhost/_emulator/clock",
+            r#"{"advance_seconds": 1}"#,
+        ),
+        ("GET //%5femulator/status", ""),
+        ("POST /_localstack/health", r#"{"action": "kill"}"#),
+        ("POST /%5Flocalstack/health", r#"{"action": "kill"}"#),
+    ] {
+        let asked = request(line, "application/json", body);
+        let answer = guest.ask(SERVICES, 80, &asked).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{line}: {answer}");
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 0, "LocalStack was asked");
+    let form = "application/x-www-form-urlencoded";
+    let asked = request("POST /", form, "Action=GetCallerIdentity");
+    let answer = guest.ask(SERVICES, 80, &asked).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(count.load(Ordering::Relaxed) > 0);
+
+    // This host may, and finds the clock where it was.
+    let status = Admin::new(of_host).status().await.unwrap();
+    assert_eq!(status.ahead_seconds, 0);
+    serving.abort();
 }
