@@ -14,7 +14,7 @@ mod snapshots;
 mod tags;
 mod volumes;
 
-pub use instances::{Bootable, Machines, Records};
+pub use instances::{Bootable, Machines, PowerOff, Records};
 
 use crate::aws::{AwsError, Caller, Params, Xml};
 use crate::services::Services;

@@ -4,7 +4,7 @@ use super::disk::Disk;
 use super::record::End;
 use super::{Guests, Live, Order, life};
 use crate::aws::AwsError;
-use crate::ec2::{Bootable, Machines};
+use crate::ec2::{Bootable, Machines, PowerOff};
 use crate::keys::BoxFuture;
 use crate::world::Instance;
 use std::sync::Arc;
@@ -81,11 +81,11 @@ impl Machines for Guests {
     fn stop<'a>(
         &'a self,
         instance: &'a Instance,
-        force: bool,
+        how: PowerOff,
     ) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async move {
             if instance.has_machine() {
-                self.order(instance, Order::PowerOff { force, last: false });
+                self.order(instance, Order::PowerOff { how, last: false });
             }
             Ok(())
         })
@@ -105,11 +105,11 @@ impl Machines for Guests {
     fn terminate<'a>(
         &'a self,
         instance: &'a Instance,
-        force: bool,
+        how: PowerOff,
     ) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async move {
             if instance.has_machine() {
-                self.order(instance, Order::PowerOff { force, last: true });
+                self.order(instance, Order::PowerOff { how, last: true });
             }
             Ok(())
         })

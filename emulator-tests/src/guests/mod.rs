@@ -30,6 +30,7 @@ pub use record::all_ended as forget_machines;
 
 use crate::aws::{AwsError, Caller};
 use crate::clock::Clock;
+use crate::ec2::PowerOff;
 use crate::imds::Sts;
 use crate::network::Network;
 use crate::vpc::Dialer;
@@ -99,8 +100,8 @@ struct Up {
 /// What a guest has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
-    /// Power off; with `force` without being asked, and `last` if its volumes go.
-    PowerOff { force: bool, last: bool },
+    /// Power off; `last` if its volumes go.
+    PowerOff { how: PowerOff, last: bool },
     /// Boot again.
     Reboot,
     /// Power off, if there is time for it: the emulator ends.
