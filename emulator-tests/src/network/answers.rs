@@ -438,6 +438,23 @@ mod tests {
     }
 
     #[test]
+    fn processors_and_memory_are_the_types() {
+        let xml = |more: &str| {
+            format!(
+                "<R><instanceTypeSet><item><instanceType>x</instanceType>{more}</item>\
+                 </instanceTypeSet></R>"
+            )
+        };
+        let told = "<vCpuInfo><defaultVCpus>16</defaultVCpus><defaultCores>8</defaultCores>\
+                    <defaultThreadsPerCore>2</defaultThreadsPerCore></vCpuInfo>\
+                    <memoryInfo><sizeInMiB>65536</sizeInMiB></memoryInfo>";
+        for (more, has) in [(told, (16, 65_536)), ("", (1, 1024))] {
+            let it = instance_type(&xml(more), "x").unwrap().unwrap();
+            assert_eq!((it.cpus, it.memory_mib), has, "{more}");
+        }
+    }
+
+    #[test]
     fn profiles_and_their_roles() {
         let xml = |roles: &str| {
             format!(
