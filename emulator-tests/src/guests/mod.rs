@@ -28,7 +28,7 @@ mod tests;
 pub use console::{Console, Piece};
 pub use disk::Storage;
 pub use forwards::{ForwardStatus, PortForward};
-pub use host::{Limits, missing};
+pub use host::{Limits, has_uefi, missing};
 pub use record::all_ended as forget_machines;
 
 use crate::aws::{AwsError, Caller};
