@@ -126,6 +126,10 @@ impl Network for TestNetwork {
         })
     }
 
+    fn vpc_cidr<'a>(&'a self, _caller: &'a Caller, vpc: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move { Ok((vpc == "vpc-default").then(|| "172.31.0.0/16".to_owned())) })
+    }
+
     fn security_groups<'a>(&'a self, _caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>> {
         Box::pin(async move {
             let group = |id: &str, name: &str, vpc: &str| SecurityGroup {

@@ -259,7 +259,7 @@ async fn start_on(
 }
 
 /// The guest's network.
-async fn lan(inner: &Inner, instance: &Instance) -> Result<LanSetup, StartError> {
+pub(super) async fn lan(inner: &Inner, instance: &Instance) -> Result<LanSetup, StartError> {
     let setup = &inner.setup;
     let caller = caller(instance);
     let wrong = || StartError::Subnet(instance.interface.subnet.clone());
@@ -284,6 +284,7 @@ async fn lan(inner: &Inner, instance: &Instance) -> Result<LanSetup, StartError>
             roles: Roles::new(Arc::clone(&setup.sts), Arc::clone(&setup.clock)),
             instance: instance.id.clone(),
             subnet_cidr: subnet.cidr,
+            vpc_cidr: setup.network.vpc_cidr(&caller, &subnet.vpc).await?,
         }),
         inbound: Arc::new(SecurityGroups {
             store: Arc::clone(&setup.storage.store),

@@ -190,3 +190,15 @@ async fn a_start_that_fails_for_a_bug_leaves_no_disk_open() {
     assert_eq!((volume.live, volume.layers), (None, Vec::new()));
     assert!(!w.dir.path().join("guests").join(ID).join("run").exists());
 }
+
+#[tokio::test]
+async fn the_metadata_service_is_told_of_the_subnet_and_the_vpc() {
+    let w = testing::world();
+    let guests = guests(&w);
+    let mut instance = launched(&w, None);
+    instance.interface.subnet = "subnet-a".to_owned();
+    let lan = machine::lan(&guests.inner, &instance).await.unwrap();
+    let facts = lan.metadata.facts().unwrap();
+    assert_eq!(facts.subnet_cidr, "172.31.0.0/20");
+    assert_eq!(facts.vpc_cidr.as_deref(), Some("172.31.0.0/16"));
+}

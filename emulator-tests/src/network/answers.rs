@@ -56,6 +56,27 @@ pub(super) fn subnets(xml: &str) -> Result<Vec<Subnet>, AwsError> {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct Vpcs {
+    #[serde(default)]
+    vpc_set: List<VpcItem>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VpcItem {
+    vpc_id: String,
+    cidr_block: String,
+}
+
+/// Reads a VPC's range out of `DescribeVpcs`.
+pub(super) fn vpc_cidr(xml: &str, vpc: &str) -> Result<Option<String>, AwsError> {
+    let answer: Vpcs = parse(xml)?;
+    let found = answer.vpc_set.items.into_iter().find(|it| it.vpc_id == vpc);
+    Ok(found.map(|it| it.cidr_block))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct SecurityGroups {
     #[serde(default)]
     security_group_info: List<SecurityGroupItem>,
@@ -379,6 +400,15 @@ mod tests {
         assert!(found[0].default_for_zone && found[0].public_ips);
         assert_eq!(found[1].cidr, "10.0.0.0/24");
         assert!(!found[1].default_for_zone && found[1].zone_id.is_none());
+
+        let xml = format!(
+            "{HEAD}<R><vpcSet><item><vpcId>vpc-1</vpcId><cidrBlock>172.31.0.0/16</cidrBlock>\
+             <cidrBlockAssociationSet><item><cidrBlock>172.31.0.0/16</cidrBlock></item>\
+             </cidrBlockAssociationSet></item></vpcSet></R>"
+        );
+        let cidr = |vpc| vpc_cidr(&xml, vpc).unwrap();
+        assert_eq!(cidr("vpc-1").as_deref(), Some("172.31.0.0/16"));
+        assert_eq!(cidr("vpc-2"), None);
 
         let xml = format!(
             "{HEAD}<R><securityGroupInfo><item><groupId>sg-1</groupId><ipPermissionsEgress><item>\
