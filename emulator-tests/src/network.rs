@@ -105,6 +105,9 @@ pub trait Network: Send + Sync {
     /// The caller's subnets in this region.
     fn subnets<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<Subnet>>;
 
+    /// The range of the caller's VPC of this id, if there is one.
+    fn vpc_cidr<'a>(&'a self, caller: &'a Caller, vpc: &'a str) -> Answer<'a, Option<String>>;
+
     /// The caller's security groups in this region.
     fn security_groups<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>>;
 

@@ -12,7 +12,7 @@ use crate::network::{
     Answer, IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
 };
 use crate::services::{Ids, Services};
-use crate::world::{Instance, InstanceState, Interface, MetadataOptions, Store};
+use crate::world::{Blank, Instance, InstanceState, Interface, MetadataOptions, Store, Volume};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -87,6 +87,10 @@ pub type PassedOn = (String, Vec<(String, String)>);
 /// and, without one, `bare`. Remembers what was passed on.
 #[derive(Default)]
 pub struct TestNetwork {
+    /// Who asks for subnets waits as long as this is held.
+    pub paused: tokio::sync::RwLock<()>,
+    /// Who asks for subnets panics.
+    pub panics: std::sync::atomic::AtomicBool,
     pub calls: Mutex<Vec<PassedOn>>,
     pub foreign_tags: Mutex<Vec<ResourceTag>>,
 }
@@ -111,6 +115,8 @@ fn strings(words: &str) -> Vec<String> {
 impl Network for TestNetwork {
     fn subnets<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<Subnet>> {
         Box::pin(async move {
+            let _goes_on = self.paused.read().await;
+            assert!(!self.panics.load(std::sync::atomic::Ordering::Relaxed));
             let mut all = vec![subnet("subnet-small", "vpc-other", "a", "10.0.0.0/28")];
             if !caller.account.as_str().ends_with('9') {
                 all.push(subnet("subnet-a", "vpc-default", "a", "172.31.0.0/20"));
@@ -118,6 +124,10 @@ impl Network for TestNetwork {
             }
             Ok(all)
         })
+    }
+
+    fn vpc_cidr<'a>(&'a self, _caller: &'a Caller, vpc: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move { Ok((vpc == "vpc-default").then(|| "172.31.0.0/16".to_owned())) })
     }
 
     fn security_groups<'a>(&'a self, _caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>> {
@@ -323,5 +333,33 @@ pub fn instance(caller: &Caller, id: &str, now: OffsetDateTime) -> Instance {
             tags: Default::default(),
         },
         tags: Default::default(),
+    }
+}
+
+/// A volume of a GiB without blocks, in the caller's region.
+pub fn volume(caller: &Caller, id: &str, now: OffsetDateTime) -> Volume {
+    Volume {
+        id: id.to_owned(),
+        owner: caller.account.clone(),
+        region: caller.region.clone(),
+        zone: format!("{}a", caller.region),
+        size: 1,
+        kind: "gp3".to_owned(),
+        iops: Some(3_000),
+        throughput: Some(125),
+        encrypted: false,
+        kms_key: None,
+        snapshot: None,
+        layers: Vec::new(),
+        live: None,
+        blank: Blank::Zero,
+        full_size: 0,
+        created: now,
+        available: now,
+        attachment: None,
+        modification: None,
+        auto_enable_io: false,
+        tags: Default::default(),
+        client_token: None,
     }
 }

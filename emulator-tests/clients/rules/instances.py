@@ -124,3 +124,32 @@ def terminate_unknown(t):
 @rule("an instance id that is none", "ec2 DescribeInstances", "400 InvalidInstanceID.Malformed", CODES)
 def malformed_instance(t):
     return lambda: t.ec2.describe_instances(InstanceIds=["i-nothing"])
+
+
+@rule(
+    "deleting a security group that an instance has",
+    "ec2 DeleteSecurityGroup",
+    "400 DependencyViolation",
+    CODES,
+)
+def delete_group_in_use(t):
+    group = t.ec2.create_security_group(GroupName="in-use", Description="in use")["GroupId"]
+    t.run(SecurityGroupIds=[group])
+    return lambda: t.ec2.delete_security_group(GroupId=group), lambda: len(
+        t.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    )
+
+
+@rule(
+    "deleting a subnet that an instance is in",
+    "ec2 DeleteSubnet",
+    "400 DependencyViolation",
+    CODES,
+)
+def delete_subnet_in_use(t):
+    instance = t.run()
+    described = t.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]
+    subnet = described["Instances"][0]["SubnetId"]
+    return lambda: t.ec2.delete_subnet(SubnetId=subnet), lambda: len(
+        t.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
+    )

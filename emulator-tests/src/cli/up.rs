@@ -4,6 +4,7 @@ use super::progress::Spinner;
 use super::serve::{How, Line, Setup};
 use super::{Class, Failure, Running, host};
 use clap::Args;
+use emulator_tests::guests;
 use emulator_tests::localstack::Progress;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -49,23 +50,27 @@ impl Up {
             self.setup
                 .run(Shown(Arc::clone(&spinner)), None, |running| {
                     spinner.finish();
-                    self.say_if_nothing_boots(&running);
+                    self.say_what_does_not_boot(&running);
                     running.print(out, self.json)
                 })
         } else {
             let running = self.start(&data)?;
-            self.say_if_nothing_boots(&running);
+            self.say_what_does_not_boot(&running);
             running.print(out, self.json)
         }
     }
 
-    /// What nobody asked for is said: that instances are not booted.
-    fn say_if_nothing_boots(&self, running: &Running) {
-        if running.guests == 0 && self.setup.guests().is_none() {
-            eprintln!(
-                "emulator: instances are records: {} is not installed",
-                emulator_tests::guests::missing().unwrap_or("QEMU")
-            );
+    /// What nobody asked for is said: that instances are not booted, or not all.
+    fn say_what_does_not_boot(&self, running: &Running) {
+        let asked_for = self.setup.guests().is_some();
+        let said = what_does_not_boot(
+            running.guests,
+            asked_for,
+            guests::missing(),
+            guests::has_uefi,
+        );
+        if let Some(said) = said {
+            eprintln!("emulator: {said}");
         }
     }
 
@@ -134,6 +139,26 @@ impl Up {
     }
 }
 
+/// What is to be said of instances that are not booted.
+fn what_does_not_boot(
+    guests: usize,
+    asked_for: bool,
+    missing: Option<&str>,
+    has_uefi: impl FnOnce() -> bool,
+) -> Option<String> {
+    if guests > 0 {
+        return (!has_uefi()).then(|| {
+            "instances that boot by UEFI can't be started: no firmware is installed; install the \
+             package `ovmf`"
+                .to_owned()
+        });
+    }
+    (!asked_for).then(|| {
+        let missing = missing.unwrap_or("QEMU");
+        format!("instances are records: {missing} is not installed")
+    })
+}
+
 /// Reads the child's lines; `None` if it ended without a word.
 fn wait_until_ready(stdout: ChildStdout) -> Option<Result<Box<Running>, Failure>> {
     let spinner = Spinner::new();
@@ -154,4 +179,35 @@ fn wait_until_ready(stdout: ChildStdout) -> Option<Result<Box<Running>, Failure>
     }
     spinner.finish();
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::what_does_not_boot;
+
+    #[test]
+    fn what_nobody_asked_for_is_said() {
+        for (guests, asked_for, missing, has_uefi, says) in [
+            (2, false, None, true, None),
+            (2, false, None, false, Some("install the package `ovmf`")),
+            (2, true, None, false, Some("install the package `ovmf`")),
+            (0, true, None, false, None),
+            (
+                0,
+                false,
+                Some("setpriv"),
+                false,
+                Some("setpriv is not installed"),
+            ),
+        ] {
+            let said = what_does_not_boot(guests, asked_for, missing, || has_uefi);
+            match says {
+                None => assert_eq!(said, None),
+                Some(part) => assert!(
+                    said.as_ref().is_some_and(|it| it.contains(part)),
+                    "{said:?}"
+                ),
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ pub mod tag_specification;
 
 mod absent;
 mod images;
+mod in_use;
 mod instances;
 mod regions;
 mod settings;
@@ -14,7 +15,7 @@ mod snapshots;
 mod tags;
 mod volumes;
 
-pub use instances::{Bootable, Machines, Records};
+pub use instances::{Bootable, Machines, PowerOff, Records};
 
 use crate::aws::{AwsError, Caller, Params, Xml};
 use crate::services::Services;
@@ -87,6 +88,9 @@ pub async fn handle(services: &Services, caller: &Caller, params: &Params) -> Op
     }
     if let Some(answer) = settings::handle(&call, action).await {
         return Some(answer);
+    }
+    if let Err(refused) = in_use::check(&call, action).await {
+        return Some(Err(refused));
     }
     absent::check(&call, action).err().map(Err)
 }

@@ -1,7 +1,7 @@
 //! `/_emulator/`: the emulator's own questions, in JSON. [`crate::admin`] is its client.
 //!
 //! Whoever can connect may ask, and that is only this machine; but a page in a browser on this
-//! machine may not, nor one that got here under a name of its own.
+//! machine may not, nor one that got here under a name of its own, nor an instance.
 
 use super::answer::plain_json;
 use super::fault::Rule;
@@ -13,6 +13,7 @@ use crate::clock::Clock as _;
 use crate::http::{Body, Response};
 use http::request::Parts;
 use http::{Method, StatusCode, header};
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -23,6 +24,24 @@ const MOST_AHEAD: i64 = 100 * 366 * 24 * 3600;
 /// Whether a request is for the emulator itself.
 pub(super) fn is_for(request: &Parts) -> bool {
     request.uri.path().starts_with(PREFIX)
+}
+
+/// Whether a request is about the emulator or LocalStack, not AWS. LocalStack decodes paths before
+/// it looks at them.
+pub(super) fn is_of_this_host(request: &Parts) -> bool {
+    let path = percent_decode_str(request.uri.path()).decode_utf8_lossy();
+    path.split('/')
+        .find(|segment| !segment.is_empty())
+        .is_some_and(|first| first == "_emulator" || first.starts_with("_localstack"))
+}
+
+/// The answer to an instance that asks what only this host may.
+pub(super) fn refuse_guest() -> Response {
+    let message = "Only programs on the emulator's host may ask this, not its instances";
+    plain_json(
+        StatusCode::FORBIDDEN.as_u16(),
+        &json!({ "code": "Forbidden", "message": message }),
+    )
 }
 
 /// Answers it.

@@ -1,7 +1,7 @@
 //! Connections: accepted, told apart by their first byte, and served until they end or time out.
 
 use super::Limits;
-use super::route::{Cut, Shared};
+use super::route::{Cut, Entrance, Shared};
 use super::watch::Watched;
 use crate::http::Response;
 use hyper::body::Incoming;
@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,9 +25,31 @@ const READ_BUFFER: usize = 256 << 10;
 /// How long to wait after a connection could not be accepted (no file descriptor is free).
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
+/// Where connections come in.
+pub(super) struct Listeners {
+    pub(super) host: TcpListener,
+    /// For the guests, if there are any.
+    pub(super) guests: Option<TcpListener>,
+}
+
+impl Listeners {
+    async fn accept(&self) -> io::Result<(TcpStream, Entrance)> {
+        let guests = async {
+            match &self.guests {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = self.host.accept() => Ok((accepted?.0, Entrance::Host)),
+            accepted = guests => Ok((accepted?.0, Entrance::Guests)),
+        }
+    }
+}
+
 /// Serves until `stop`, then finishes what runs, for `limits.drain` at most.
 pub(super) async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     tls: TlsAcceptor,
     shared: Arc<Shared>,
     stop: impl Future<Output = ()> + Send,
@@ -36,12 +59,12 @@ pub(super) async fn serve(
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection =
-                    connect(stream, tls.clone(), Arc::clone(&shared), graceful.watcher());
+            Ok((stream, entrance)) => {
+                let shared = Arc::clone(&shared);
+                let connection = connect(stream, entrance, tls.clone(), shared, graceful.watcher());
                 tokio::spawn(connection);
             }
             Err(error) => {
@@ -53,7 +76,7 @@ pub(super) async fn serve(
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     if timeout(shared.limits.drain, graceful.shutdown())
         .await
         .is_err()
@@ -62,7 +85,13 @@ pub(super) async fn serve(
     }
 }
 
-async fn connect(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>, watcher: Watcher) {
+async fn connect(
+    stream: TcpStream,
+    entrance: Entrance,
+    tls: TlsAcceptor,
+    shared: Arc<Shared>,
+    watcher: Watcher,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
@@ -75,23 +104,24 @@ async fn connect(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>, watch
     }
     let stream = Watched::new(stream, limits.stall);
     if first[0] != HANDSHAKE {
-        return talk(stream, false, &limits, shared, watcher).await;
+        return talk(stream, entrance, false, shared, watcher).await;
     }
     match timeout(limits.header, tls.accept(stream)).await {
-        Ok(Ok(stream)) => talk(stream, true, &limits, shared, watcher).await,
+        Ok(Ok(stream)) => talk(stream, entrance, true, shared, watcher).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
-async fn talk<S>(stream: S, secure: bool, limits: &Limits, shared: Arc<Shared>, watcher: Watcher)
+async fn talk<S>(stream: S, entrance: Entrance, secure: bool, shared: Arc<Shared>, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let shared = Arc::clone(&shared);
-        async move { isolated(shared, request, secure).await }
+        async move { isolated(shared, request, entrance, secure).await }
     });
+    let limits: &Limits = &shared.limits;
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
@@ -107,10 +137,11 @@ where
 async fn isolated(
     shared: Arc<Shared>,
     request: hyper::Request<Incoming>,
+    entrance: Entrance,
     secure: bool,
 ) -> Result<Response, Cut> {
     let panicked = shared.after_panic(&request);
-    match tokio::spawn(shared.answer(request, secure)).await {
+    match tokio::spawn(shared.answer(request, entrance, secure)).await {
         Ok(answer) => answer,
         Err(_) => Ok(panicked()),
     }

@@ -30,6 +30,7 @@ use crate::upstream::Upstream;
 use crate::world::{Store, StoreError};
 use at_work::AtWork;
 use authority::Authority;
+use connection::Listeners;
 use route::Shared;
 use state::State;
 use std::fs::File;
@@ -142,7 +143,7 @@ impl GatewayError {
 
 /// An endpoint that is bound and not yet served.
 pub struct Gateway {
-    listener: TcpListener,
+    listeners: Listeners,
     address: SocketAddr,
     authority: Arc<Authority>,
     tls: TlsAcceptor,
@@ -190,6 +191,19 @@ impl Gateway {
         let address = listener.local_addr().map_err(bind)?;
         let network: Arc<dyn crate::network::Network> = Arc::new(upstream.clone());
         forget_machines(&store, clock.now())?;
+        // An entrance of their own, on a port of its own: what they may not ask is told apart there.
+        let mut entrance = None;
+        if config.guests.is_some() {
+            let listen = SocketAddr::new(address.ip(), 0);
+            let bind = |cause| GatewayError::Bind {
+                address: listen,
+                cause,
+            };
+            let listener = TcpListener::bind(listen).await.map_err(bind)?;
+            let address = listener.local_addr().map_err(bind)?;
+            entrance = Some((listener, address));
+        }
+        let guests_address = entrance.as_ref().map_or(address, |(_, address)| *address);
         let guests = config.guests.map(|limits| {
             Guests::open(Setup {
                 dir: data.join("guests"),
@@ -202,7 +216,7 @@ impl Gateway {
                 clock: clock.clone(),
                 sts: Arc::new(upstream.clone()),
                 network: Arc::clone(&network),
-                gateway: address,
+                gateway: guests_address,
             })
         });
         let guests = guests.transpose()?;
@@ -241,7 +255,10 @@ impl Gateway {
             keep: config.keep,
         });
         Ok(Self {
-            listener,
+            listeners: Listeners {
+                host: listener,
+                guests: entrance.map(|(listener, _)| listener),
+            },
             address,
             authority,
             tls,
@@ -267,7 +284,7 @@ impl Gateway {
 
     /// Answers requests until `stop` is ready, and finishes those that run, for a few seconds.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) {
-        connection::serve(self.listener, self.tls, Arc::clone(&self.shared), stop).await;
+        connection::serve(self.listeners, self.tls, Arc::clone(&self.shared), stop).await;
         if let Some(guests) = &self.shared.guests {
             guests.end(self.shared.keep).await;
         }

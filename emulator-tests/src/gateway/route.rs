@@ -49,6 +49,15 @@ impl From<AwsError> for Failed {
     }
 }
 
+/// By which way a connection came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// From this host.
+    Host,
+    /// From an instance: it finds AWS, and nothing of what is behind.
+    Guests,
+}
+
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) services: Services,
@@ -76,9 +85,13 @@ impl Shared {
     pub(super) async fn answer(
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
+        entrance: Entrance,
         secure: bool,
     ) -> Result<Response, Cut> {
         let (parts, body) = request.into_parts();
+        if entrance == Entrance::Guests && admin::is_of_this_host(&parts) {
+            return Ok(admin::refuse_guest());
+        }
         if admin::is_for(&parts) {
             let body = body::of_client(body, self.limits.stall, false);
             return Ok(admin::answer(&self, &parts, body).await);

@@ -158,6 +158,10 @@ mod tests {
     use super::*;
 
     fn line(nitro: bool, volumes: usize) -> String {
+        line_of(nitro, volumes, (2, 1024))
+    }
+
+    fn line_of(nitro: bool, volumes: usize, (cpus, memory_mib): (u32, u32)) -> String {
         let volumes: Vec<String> = (0..volumes)
             .map(|n| format!("vol-0123456789abcdef{n}"))
             .collect();
@@ -165,8 +169,8 @@ mod tests {
             instance: "i-01111111111111111",
             instance_type: if nitro { "t3.micro" } else { "t2.micro" },
             nitro,
-            cpus: 2,
-            memory_mib: 1024,
+            cpus,
+            memory_mib,
             mac: "0a:00:00:00:00:01",
             accel: Accel::Tcg,
             flash: nitro.then_some(("/code,a", "vars")),
@@ -179,7 +183,7 @@ mod tests {
     fn disks_are_on_the_bus_that_the_type_has() {
         let nitro = line(true, 2);
         for part in [
-            "-machine q35",
+            "-machine q35,pflash0=code,pflash1=vars",
             "nvme,drive=volume0,serial=vol0123456789abcdef0,bootindex=0",
             "nvme,drive=volume1,serial=vol0123456789abcdef1 ",
             "\"filename\":\"/code,a\"",
@@ -197,7 +201,21 @@ mod tests {
         ] {
             assert!(xen.contains(part), "{part}: {xen}");
         }
-        assert!(!xen.contains("pflash"));
+        assert!(!xen.contains("pflash") && !xen.contains("nvme"));
+        assert!(!nitro.contains("ide-hd"));
+    }
+
+    #[test]
+    fn processors_and_memory_are_those_that_it_has() {
+        for (has, parts) in [
+            ((1, 1024), ["-m 1024M ", "-smp 1 "]),
+            ((16, 65_536), ["-m 65536M ", "-smp 16 "]),
+        ] {
+            let line = line_of(true, 1, has);
+            for part in parts {
+                assert!(line.contains(part), "{part}: {line}");
+            }
+        }
     }
 
     #[test]

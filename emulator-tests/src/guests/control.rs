@@ -15,8 +15,10 @@ const MOST_MESSAGE: u64 = 64 << 10;
 pub(super) enum Event {
     /// It takes commands: the machine is there.
     Ready,
-    /// The machine has powered off, and waits.
+    /// The guest has powered off, and the machine waits.
     PoweredOff,
+    /// The machine ends, and that was not the guest: QEMU was sent a signal, or a device failed.
+    Failed,
     /// The machine was reset.
     Reset,
 }
@@ -48,8 +50,20 @@ impl Tell {
 #[derive(Debug, Deserialize)]
 struct Message {
     event: Option<String>,
+    #[serde(default)]
+    data: Data,
     #[serde(rename = "return")]
     answer: Option<serde::de::IgnoredAny>,
+}
+
+/// What `SHUTDOWN` says of itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Data {
+    /// Whether it was the guest's doing.
+    guest: bool,
+    /// `guest-shutdown`, `host-signal`.
+    reason: String,
 }
 
 /// The line.
@@ -107,7 +121,11 @@ async fn listen(read: OwnedReadHalf, tell: mpsc::UnboundedSender<Event>) {
 fn event(line: &[u8], ready: bool) -> Option<Event> {
     let message: Message = serde_json::from_slice(line).ok()?;
     match message.event.as_deref() {
-        Some("SHUTDOWN") => return Some(Event::PoweredOff),
+        Some("SHUTDOWN") if message.data.guest => return Some(Event::PoweredOff),
+        Some("SHUTDOWN") => {
+            tracing::debug!(reason = message.data.reason, "a machine ends");
+            return Some(Event::Failed);
+        }
         Some("RESET") => return Some(Event::Reset),
         _ => {}
     }
@@ -130,12 +148,14 @@ mod tests {
             "{\"return\": {}}\r\n{\"event\": \"STOP\"}\r\n",
             "{\"event\": \"RESET\", \"data\": {\"guest\": true}}\r\n",
             "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}}\r\n",
+            "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false, \"reason\": \"host-signal\"}}\r\n",
         ] {
             qemu.write_all(text.as_bytes()).await.unwrap();
         }
         assert_eq!(control.events.recv().await, Some(Event::Ready));
         assert_eq!(control.events.recv().await, Some(Event::Reset));
         assert_eq!(control.events.recv().await, Some(Event::PoweredOff));
+        assert_eq!(control.events.recv().await, Some(Event::Failed));
         control.tell(Tell::Quit).await;
         let mut said = [0; 200];
         let n = qemu.read(&mut said).await.unwrap();

@@ -69,8 +69,8 @@ impl Guests {
     ) -> Result<PortForward, GuestError> {
         let not_running = || GuestError::NotRunning(instance.to_owned());
         let (dialer, all) = {
-            let live = self.inner.lock();
-            let up = live.get(instance).and_then(|it| it.up.as_ref());
+            let lives = self.inner.lock();
+            let up = lives.of.get(instance).and_then(|it| it.up.as_ref());
             let up = up.ok_or_else(not_running)?;
             (up.dialer.clone(), up.forwards.clone())
         };

@@ -1,7 +1,7 @@
 //! What this host has for guests.
 
 use super::process::WRAPPER;
-use imgtool::qemu::QEMU;
+use imgtool::qemu::{QEMU, find_ovmf};
 use std::env;
 use std::path::Path;
 
@@ -54,6 +54,11 @@ pub fn missing() -> Option<&'static str> {
     [QEMU, WRAPPER]
         .into_iter()
         .find(|program| !is_there(program))
+}
+
+/// Whether there is firmware for instances that boot by UEFI.
+pub fn has_uefi() -> bool {
+    find_ovmf().is_ok()
 }
 
 fn is_program(path: &Path) -> bool {

@@ -4,6 +4,7 @@ use super::control::{Event, Tell};
 use super::machine::Machine;
 use super::record::{self, End};
 use super::{Inner, Order};
+use crate::ec2::PowerOff;
 use crate::world::Instance;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 const STOPS_WITHIN: Duration = Duration::from_secs(120);
 /// The same, where its volumes go with it, or the emulator ends.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
+/// The same, where it is to be forced.
+const FORCED_WITHIN: Duration = Duration::from_secs(10);
 /// How often the power button is pressed: firmware and a kernel that is just starting don't see it.
 const PRESSED_EVERY: Duration = Duration::from_secs(3);
 
@@ -104,12 +107,22 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(reboot: bool, end: End, within: Duration) -> Self {
-        Self {
-            reboot,
-            end,
-            until: Instant::now() + within,
+    fn new(reboot: bool, end: End, until: Instant) -> Self {
+        Self { reboot, end, until }
+    }
+
+    /// To power off. Asked again, it has no more time than it had.
+    fn power_off(how: PowerOff, last: bool, before: Option<Self>, now: Instant) -> Self {
+        let within = match how {
+            PowerOff::Force => FORCED_WITHIN,
+            _ if last => ENDS_WITHIN,
+            _ => STOPS_WITHIN,
+        };
+        let mut asked = Self::new(false, End::Asked, now + within);
+        if let Some(before) = before.filter(|it| !it.reboot) {
+            asked.until = asked.until.min(before.until);
         }
+        asked
     }
 }
 
@@ -140,26 +153,29 @@ async fn watch(machine: &mut Machine, orders: &mut mpsc::UnboundedReceiver<Order
                 }
                 (Some(Event::PoweredOff), Some(asked)) => return asked.end,
                 (Some(Event::PoweredOff), None) => return End::PowerOff,
+                (Some(Event::Failed), was) => return match was {
+                    Some(asked) if !asked.reboot => asked.end,
+                    _ => End::Died(machine.process.last_words()),
+                },
                 (Some(Event::Ready), was) => asked = was,
                 // QEMU is about to end.
                 (None, was) => (line_is_up, asked) = (false, was),
             },
             order = orders.recv() => match order {
-                Some(Order::PowerOff { force: true, .. }) => return End::Asked,
-                Some(Order::PowerOff { last, .. }) => {
-                    let within = if last { ENDS_WITHIN } else { STOPS_WITHIN };
-                    asked = Some(Asked::new(false, End::Asked, within));
+                Some(Order::PowerOff { how: PowerOff::Cut, .. }) => return End::Asked,
+                Some(Order::PowerOff { how, last }) => {
+                    asked = Some(Asked::power_off(how, last, asked.take(), Instant::now()));
                     press.reset_immediately();
                 }
                 // One that powers off already stays off.
                 Some(Order::Reboot) if asked.is_none() => {
-                    asked = Some(Asked::new(true, End::Asked, STOPS_WITHIN));
+                    asked = Some(Asked::new(true, End::Asked, Instant::now() + STOPS_WITHIN));
                     press.reset_immediately();
                 }
                 Some(Order::Reboot) => {}
                 Some(Order::EmulatorEnds { gently: false }) | None => return End::Emulator,
                 Some(Order::EmulatorEnds { gently: true }) => {
-                    asked = Some(Asked::new(false, End::Emulator, ENDS_WITHIN));
+                    asked = Some(Asked::new(false, End::Emulator, Instant::now() + ENDS_WITHIN));
                     press.reset_immediately();
                 }
             },
@@ -172,5 +188,32 @@ async fn watch(machine: &mut Machine, orders: &mut mpsc::UnboundedReceiver<Order
                 machine.control.tell(Tell::PowerButton).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_forced_has_less_time_and_who_is_asked_again_no_more() {
+        let start = Instant::now();
+        let asked = Asked::power_off(PowerOff::Ask, false, None, start);
+        assert_eq!(asked.until - start, STOPS_WITHIN);
+        let forced = Asked::power_off(PowerOff::Force, false, Some(asked), start);
+        assert_eq!(forced.until - start, FORCED_WITHIN);
+        let later = start + Duration::from_secs(1);
+        for (how, last) in [(PowerOff::Force, true), (PowerOff::Ask, true)] {
+            let until = Some(Asked {
+                until: forced.until,
+                ..Asked::new(false, End::Asked, later)
+            });
+            let again = Asked::power_off(how, last, until, later);
+            assert_eq!(again.until, forced.until, "{how:?}");
+        }
+        // The time of a reboot is another one's.
+        let reboot = Asked::new(true, End::Asked, start);
+        let stopped = Asked::power_off(PowerOff::Ask, true, Some(reboot), later);
+        assert_eq!(stopped.until, later + ENDS_WITHIN);
     }
 }

@@ -63,54 +63,77 @@ fn file<T: std::fmt::Display>(what: T) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::File { what, source }
 }
 
-/// A machine that runs. Dropped without [`Machine::close`], it is killed, and what its disks had not
-/// yet written is lost.
+/// A machine that runs. Dropped without [`Machine::close`], it is killed, and its volumes are what it
+/// has written so far. The parts end in this order.
 pub(super) struct Machine {
     pub(super) control: Control,
     pub(super) process: Process,
     lan: Lan,
-    servers: Vec<Server>,
-    disks: Vec<Arc<Disk>>,
-    run: PathBuf,
+    _servers: Vec<Server>,
+    _disks: Disks,
+    _run: RunDir,
+}
+
+/// Disks, which are closed when this is dropped.
+#[derive(Default)]
+struct Disks(Vec<Arc<Disk>>);
+
+impl Drop for Disks {
+    fn drop(&mut self) {
+        for disk in &self.0 {
+            if let Err(error) = disk.close() {
+                let volume = disk.volume();
+                tracing::error!(volume, %error, "what a guest has written last is lost");
+            }
+        }
+    }
+}
+
+/// The directory of a machine's sockets, which goes when this is dropped.
+struct RunDir(PathBuf);
+
+impl RunDir {
+    fn make(path: PathBuf) -> Result<Self, StartError> {
+        if let Err(error) = std::fs::remove_dir_all(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(file(path.display())(error));
+        }
+        std::fs::create_dir_all(&path).map_err(file(path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(dir = %self.0.display(), %error, "a machine's sockets are left over");
+        }
+    }
 }
 
 impl Machine {
     /// Starts an instance's machine; its console begins anew.
     pub(super) async fn start(inner: &Inner, instance: &Instance) -> Result<Self, StartError> {
         let home = inner.setup.dir.join(&instance.id);
-        let run = home.join("run");
-        if let Err(error) = std::fs::remove_dir_all(&run)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(file(run.display())(error));
-        }
-        std::fs::create_dir_all(&run).map_err(file(run.display()))?;
+        let run = RunDir::make(home.join("run"))?;
         let volumes = attached(inner, instance);
-        let mut disks = Vec::new();
+        let mut disks = Disks::default();
         for volume in &volumes {
-            disks.push(Arc::new(Disk::open(inner.setup.storage.clone(), volume)?));
+            let disk = Arc::new(Disk::open(inner.setup.storage.clone(), volume)?);
+            inner.has_disk(&instance.id, &disk);
+            disks.0.push(disk);
         }
-        let started = start_on(inner, instance, &home, &run, &volumes, &disks).await;
-        match started {
-            Ok((control, process, lan, servers)) => Ok(Self {
-                control,
-                process,
-                lan,
-                servers,
-                disks,
-                run,
-            }),
-            Err(error) => {
-                close(&disks);
-                remove(&run);
-                Err(error)
-            }
-        }
-    }
-
-    /// The disks, while they are written to.
-    pub(super) fn disks(&self) -> Vec<Arc<Disk>> {
-        self.disks.clone()
+        let (control, process, lan, servers) =
+            start_on(inner, instance, &home, &run.0, &volumes, &disks.0).await?;
+        Ok(Self {
+            control,
+            process,
+            lan,
+            _servers: servers,
+            _disks: disks,
+            _run: run,
+        })
     }
 
     /// What connects to the guest's ports.
@@ -125,26 +148,7 @@ impl Machine {
             self.process.kill();
             self.process.ended().await;
         }
-        // Nobody writes any more.
-        self.servers.clear();
-        let disks = std::mem::take(&mut self.disks);
-        close(&disks);
-        remove(&self.run);
-    }
-}
-
-fn close(disks: &[Arc<Disk>]) {
-    for disk in disks {
-        if let Err(error) = disk.close() {
-            let volume = disk.volume();
-            tracing::error!(volume, %error, "what a guest has written last is lost");
-        }
-    }
-}
-
-fn remove(run: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(run) {
-        tracing::warn!(dir = %run.display(), %error, "a machine's sockets are left over");
+        // What is left ends by itself: the servers first, so that nobody writes any more.
     }
 }
 
@@ -255,7 +259,7 @@ async fn start_on(
 }
 
 /// The guest's network.
-async fn lan(inner: &Inner, instance: &Instance) -> Result<LanSetup, StartError> {
+pub(super) async fn lan(inner: &Inner, instance: &Instance) -> Result<LanSetup, StartError> {
     let setup = &inner.setup;
     let caller = caller(instance);
     let wrong = || StartError::Subnet(instance.interface.subnet.clone());
@@ -280,6 +284,7 @@ async fn lan(inner: &Inner, instance: &Instance) -> Result<LanSetup, StartError>
             roles: Roles::new(Arc::clone(&setup.sts), Arc::clone(&setup.clock)),
             instance: instance.id.clone(),
             subnet_cidr: subnet.cidr,
+            vpc_cidr: setup.network.vpc_cidr(&caller, &subnet.vpc).await?,
         }),
         inbound: Arc::new(SecurityGroups {
             store: Arc::clone(&setup.storage.store),

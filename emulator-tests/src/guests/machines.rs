@@ -2,11 +2,11 @@
 
 use super::disk::Disk;
 use super::record::End;
-use super::{Guests, Live, Order, life};
+use super::{Entered, Guests, Order, life};
 use crate::aws::AwsError;
-use crate::ec2::{Bootable, Machines};
+use crate::ec2::{Bootable, Machines, PowerOff};
 use crate::keys::BoxFuture;
-use crate::world::Instance;
+use crate::world::{Instance, InstanceState};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -25,11 +25,22 @@ impl Guests {
         let given = self
             .inner
             .lock()
+            .of
             .get(&instance.id)
             .is_some_and(|live| live.orders.send(order).is_ok());
         if !given {
             self.inner.ended(&instance.id, &End::Asked);
         }
+    }
+
+    /// Whether an instance still waits for its machine.
+    fn has_to_boot(&self, instance: &str) -> bool {
+        self.inner.setup.storage.store.read(|world| {
+            world
+                .instances
+                .get(instance)
+                .is_some_and(|it| matches!(it.state, InstanceState::Booting { .. }))
+        })
     }
 }
 
@@ -57,13 +68,24 @@ impl Machines for Guests {
             if !instance.has_machine() {
                 return Ok(());
             }
+            let (orders, given) = mpsc::unbounded_channel();
+            match self.inner.enter(&instance.id, orders) {
+                Entered::New => {}
+                Entered::Already => return Ok(()),
+                Entered::Closing => {
+                    self.inner.ended(&instance.id, &End::Emulator);
+                    return Ok(());
+                }
+            }
+            // The record could be seen before there was anyone to give an order to.
+            if !self.has_to_boot(&instance.id) {
+                self.inner.remove(&instance.id);
+                self.inner.left();
+                self.inner.ended(&instance.id, &End::Asked);
+                return Ok(());
+            }
             // What its console shows from now on is of this run.
             self.inner.drop_console(&instance.id);
-            let (orders, given) = mpsc::unbounded_channel();
-            self.inner
-                .lock()
-                .insert(instance.id.clone(), Live { orders, up: None });
-            self.inner.count.send_modify(|count| *count += 1);
             let (inner, instance) = (Arc::clone(&self.inner), instance.clone());
             tokio::spawn(async move {
                 // In a task of its own, so that a panic is an end, too.
@@ -72,7 +94,7 @@ impl Machines for Guests {
                     inner.remove(&instance.id);
                     inner.ended(&instance.id, &End::Died("a panic".to_owned()));
                 }
-                inner.count.send_modify(|count| *count -= 1);
+                inner.left();
             });
             Ok(())
         })
@@ -81,11 +103,11 @@ impl Machines for Guests {
     fn stop<'a>(
         &'a self,
         instance: &'a Instance,
-        force: bool,
+        how: PowerOff,
     ) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async move {
             if instance.has_machine() {
-                self.order(instance, Order::PowerOff { force, last: false });
+                self.order(instance, Order::PowerOff { how, last: false });
             }
             Ok(())
         })
@@ -93,8 +115,8 @@ impl Machines for Guests {
 
     fn reboot<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async move {
-            let live = self.inner.lock();
-            if let Some(live) = live.get(&instance.id) {
+            let lives = self.inner.lock();
+            if let Some(live) = lives.of.get(&instance.id) {
                 // One that has just ended can't boot again.
                 let _ = live.orders.send(Order::Reboot);
             }
@@ -105,11 +127,11 @@ impl Machines for Guests {
     fn terminate<'a>(
         &'a self,
         instance: &'a Instance,
-        force: bool,
+        how: PowerOff,
     ) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async move {
             if instance.has_machine() {
-                self.order(instance, Order::PowerOff { force, last: true });
+                self.order(instance, Order::PowerOff { how, last: true });
             }
             Ok(())
         })
@@ -127,8 +149,8 @@ impl Machines for Guests {
         let disks: Vec<Arc<Disk>> = self
             .inner
             .lock()
+            .of
             .values()
-            .filter_map(|it| it.up.as_ref())
             .flat_map(|it| &it.disks)
             .filter(|disk| volumes.iter().any(|id| id == disk.volume()))
             .map(Arc::clone)

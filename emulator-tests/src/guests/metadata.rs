@@ -12,6 +12,7 @@ pub(super) struct OfInstance {
     pub(super) roles: Roles,
     pub(super) instance: String,
     pub(super) subnet_cidr: String,
+    pub(super) vpc_cidr: Option<String>,
 }
 
 impl Metadata for OfInstance {
@@ -29,7 +30,7 @@ impl Metadata for OfInstance {
                 instance,
                 devices,
                 subnet_cidr: self.subnet_cidr.clone(),
-                vpc_cidr: None,
+                vpc_cidr: self.vpc_cidr.clone(),
             })
         })
     }

@@ -21,15 +21,19 @@ mod metadata;
 mod nbd;
 mod process;
 mod record;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 pub use console::{Console, Piece};
 pub use disk::Storage;
 pub use forwards::{ForwardStatus, PortForward};
-pub use host::{Limits, missing};
+pub use host::{Limits, has_uefi, missing};
 pub use record::all_ended as forget_machines;
 
 use crate::aws::{AwsError, Caller};
 use crate::clock::Clock;
+use crate::ec2::PowerOff;
 use crate::imds::Sts;
 use crate::network::Network;
 use crate::vpc::Dialer;
@@ -40,6 +44,7 @@ use imgtool::qemu::{Accel, QemuError, probe_kvm};
 use machine::Machine;
 use record::End;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -61,7 +66,7 @@ pub struct Setup {
     pub network: Arc<dyn Network>,
     /// Credentials.
     pub sts: Arc<dyn Sts>,
-    /// Where the AWS of the guests is.
+    /// Where the AWS of the guests is: the gateway's entrance for them.
     pub gateway: SocketAddr,
 }
 
@@ -76,31 +81,51 @@ struct Inner {
     places: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     accel: OnceCell<Accel>,
-    live: Mutex<BTreeMap<String, Live>>,
+    lives: Mutex<Lives>,
     /// Consoles of guests that run or have run under this emulator.
     consoles: Mutex<BTreeMap<String, Arc<Console>>>,
     /// How many there are.
     count: watch::Sender<usize>,
 }
 
+/// Guests that run or wait.
+#[derive(Default)]
+struct Lives {
+    of: BTreeMap<String, Live>,
+    /// There are to be no more.
+    closing: bool,
+}
+
 /// What there is of a guest that runs or waits.
 struct Live {
     orders: mpsc::UnboundedSender<Order>,
+    /// From when on they are open, which is before the guest runs.
+    disks: Vec<Arc<Disk>>,
     up: Option<Up>,
 }
 
 /// What there is of one that runs.
 struct Up {
-    disks: Vec<Arc<Disk>>,
     dialer: Dialer,
     forwards: Forwards,
+}
+
+/// Whether there is a guest now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entered {
+    /// This one.
+    New,
+    /// One that was there.
+    Already,
+    /// None: the emulator ends.
+    Closing,
 }
 
 /// What a guest has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
-    /// Power off; with `force` without being asked, and `last` if its volumes go.
-    PowerOff { force: bool, last: bool },
+    /// Power off; `last` if its volumes go.
+    PowerOff { how: PowerOff, last: bool },
     /// Boot again.
     Reboot,
     /// Power off, if there is time for it: the emulator ends.
@@ -179,7 +204,7 @@ impl Guests {
                 places: Arc::new(Semaphore::new(limits.guests)),
                 memory: Arc::new(Semaphore::new(limits.memory_mib as usize)),
                 accel: OnceCell::new(),
-                live: Mutex::default(),
+                lives: Mutex::default(),
                 consoles: Mutex::default(),
                 count: watch::Sender::new(0),
                 setup,
@@ -192,10 +217,15 @@ impl Guests {
         self.inner.setup.limits
     }
 
+    /// Where the AWS of the guests is.
+    pub fn gateway(&self) -> SocketAddr {
+        self.inner.setup.gateway
+    }
+
     /// What an instance has, if it has a machine or waits for one.
     pub fn status(&self, instance: &Instance) -> Option<GuestStatus> {
-        let live = self.inner.lock();
-        let found = live.get(&instance.id)?;
+        let lives = self.inner.lock();
+        let found = lives.of.get(&instance.id)?;
         Some(GuestStatus {
             cpus: self.inner.cpus(instance),
             memory_mib: self.inner.memory_mib(instance),
@@ -236,7 +266,7 @@ impl Guests {
 
     /// Whether an instance has a machine, or waits for one.
     pub fn is_live(&self, instance: &str) -> bool {
-        self.inner.lock().contains_key(instance)
+        self.inner.lock().of.contains_key(instance)
     }
 
     /// Waits until a console shows a text.
@@ -285,18 +315,25 @@ impl Guests {
     /// # Errors
     /// The instance has no machine.
     pub fn dialer(&self, instance: &str) -> Result<Dialer, GuestError> {
-        let live = self.inner.lock();
-        live.get(instance)
+        let lives = self.inner.lock();
+        lives
+            .of
+            .get(instance)
             .and_then(|it| it.up.as_ref())
             .map(|it| it.dialer.clone())
             .ok_or_else(|| GuestError::NotRunning(instance.to_owned()))
     }
 
-    /// Ends all guests; with `gently` they may power off. Waits until all have ended.
+    /// Ends all guests; with `gently` they may power off. Waits until all have ended, and lets none
+    /// begin.
     pub async fn end(&self, gently: bool) {
-        for live in self.inner.lock().values() {
-            // One whose other end is gone has ended.
-            let _ = live.orders.send(Order::EmulatorEnds { gently });
+        {
+            let mut lives = self.inner.lock();
+            lives.closing = true;
+            for live in lives.of.values() {
+                // One whose other end is gone has ended.
+                let _ = live.orders.send(Order::EmulatorEnds { gently });
+            }
         }
         let mut count = self.inner.count.subscribe();
         // The other end is ours.
@@ -305,8 +342,31 @@ impl Guests {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Live>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Lives> {
+        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for a guest, which has to be given back by [`Inner::left`].
+    fn enter(&self, instance: &str, orders: mpsc::UnboundedSender<Order>) -> Entered {
+        let mut lives = self.lock();
+        if lives.closing {
+            return Entered::Closing;
+        }
+        let Entry::Vacant(place) = lives.of.entry(instance.to_owned()) else {
+            return Entered::Already;
+        };
+        place.insert(Live {
+            orders,
+            disks: Vec::new(),
+            up: None,
+        });
+        self.count.send_modify(|count| *count += 1);
+        Entered::New
+    }
+
+    /// Nothing is left of a guest.
+    fn left(&self) {
+        self.count.send_modify(|count| *count -= 1);
     }
 
     fn consoles(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Console>>> {
@@ -331,11 +391,17 @@ impl Inner {
         }
     }
 
+    /// A disk of the guest's is open: a snapshot has to settle it.
+    fn has_disk(&self, instance: &str, disk: &Arc<Disk>) {
+        if let Some(live) = self.lock().of.get_mut(instance) {
+            live.disks.push(Arc::clone(disk));
+        }
+    }
+
     /// The guest runs: what there is of it can be used.
     fn is_up(&self, instance: &str, machine: &Machine) {
-        if let Some(live) = self.lock().get_mut(instance) {
+        if let Some(live) = self.lock().of.get_mut(instance) {
             live.up = Some(Up {
-                disks: machine.disks(),
                 dialer: machine.dialer(),
                 forwards: Forwards::default(),
             });
@@ -344,7 +410,7 @@ impl Inner {
 
     /// The guest has ended.
     fn remove(&self, instance: &str) {
-        self.lock().remove(instance);
+        self.lock().of.remove(instance);
     }
 
     fn ended(&self, instance: &str, end: &End) {

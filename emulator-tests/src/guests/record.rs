@@ -59,8 +59,9 @@ fn state_after(instance: &Instance, end: &End, at: OffsetDateTime) -> Option<Ins
             "Server.InternalError",
             "The machine ended unexpectedly",
         ))),
-        End::NotStarted(_) => {
-            let reason = reason("Server.InternalError", "Internal error on launch");
+        End::NotStarted(why) => {
+            let message = format!("Internal error on launch: {why}");
+            let reason = reason("Server.InternalError", &message);
             Some(match instance.state {
                 InstanceState::Booting { new: true, .. } => InstanceState::Failed { at, reason },
                 _ => InstanceState::Stopped { at, reason },

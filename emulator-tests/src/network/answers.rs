@@ -56,6 +56,27 @@ pub(super) fn subnets(xml: &str) -> Result<Vec<Subnet>, AwsError> {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct Vpcs {
+    #[serde(default)]
+    vpc_set: List<VpcItem>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VpcItem {
+    vpc_id: String,
+    cidr_block: String,
+}
+
+/// Reads a VPC's range out of `DescribeVpcs`.
+pub(super) fn vpc_cidr(xml: &str, vpc: &str) -> Result<Option<String>, AwsError> {
+    let answer: Vpcs = parse(xml)?;
+    let found = answer.vpc_set.items.into_iter().find(|it| it.vpc_id == vpc);
+    Ok(found.map(|it| it.cidr_block))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct SecurityGroups {
     #[serde(default)]
     security_group_info: List<SecurityGroupItem>,
@@ -381,6 +402,15 @@ mod tests {
         assert!(!found[1].default_for_zone && found[1].zone_id.is_none());
 
         let xml = format!(
+            "{HEAD}<R><vpcSet><item><vpcId>vpc-1</vpcId><cidrBlock>172.31.0.0/16</cidrBlock>\
+             <cidrBlockAssociationSet><item><cidrBlock>172.31.0.0/16</cidrBlock></item>\
+             </cidrBlockAssociationSet></item></vpcSet></R>"
+        );
+        let cidr = |vpc| vpc_cidr(&xml, vpc).unwrap();
+        assert_eq!(cidr("vpc-1").as_deref(), Some("172.31.0.0/16"));
+        assert_eq!(cidr("vpc-2"), None);
+
+        let xml = format!(
             "{HEAD}<R><securityGroupInfo><item><groupId>sg-1</groupId><ipPermissionsEgress><item>\
              <ipProtocol>-1</ipProtocol></item></ipPermissionsEgress><tagSet/><vpcId>vpc-1</vpcId>\
              <groupName>default</groupName></item></securityGroupInfo></R>"
@@ -434,6 +464,23 @@ mod tests {
             assert_eq!((it.nitro, it.ena_required), (is_nitro, ena), "{xml}");
             assert_eq!(it.boot_modes, modes, "{xml}");
             assert!(instance_type(&xml, "y").unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn processors_and_memory_are_the_types() {
+        let xml = |more: &str| {
+            format!(
+                "<R><instanceTypeSet><item><instanceType>x</instanceType>{more}</item>\
+                 </instanceTypeSet></R>"
+            )
+        };
+        let told = "<vCpuInfo><defaultVCpus>16</defaultVCpus><defaultCores>8</defaultCores>\
+                    <defaultThreadsPerCore>2</defaultThreadsPerCore></vCpuInfo>\
+                    <memoryInfo><sizeInMiB>65536</sizeInMiB></memoryInfo>";
+        for (more, has) in [(told, (16, 65_536)), ("", (1, 1024))] {
+            let it = instance_type(&xml(more), "x").unwrap().unwrap();
+            assert_eq!((it.cpus, it.memory_mib), has, "{more}");
         }
     }
 

@@ -83,6 +83,12 @@ impl Network for Upstream {
         )
     }
 
+    fn vpc_cidr<'a>(&'a self, caller: &'a Caller, vpc: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            answers::vpc_cidr(&self.listing(caller, "DescribeVpcs", &[]).await?, vpc)
+        })
+    }
+
     fn security_groups<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>> {
         Box::pin(async move {
             answers::security_groups(&self.listing(caller, "DescribeSecurityGroups", &[]).await?)

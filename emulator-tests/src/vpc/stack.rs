@@ -130,12 +130,21 @@ impl Stack {
         if header.src_addr.is_unspecified() || header.dst_addr.is_broadcast() {
             return;
         }
-        if header.next_header == IpProtocol::Tcp && !self.listens(header, packet) {
-            return;
+        let segment = segment(header, packet);
+        let mut begins = None;
+        if let Some(segment) = &segment {
+            match self.listens(segment) {
+                Ok(socket) => begins = socket,
+                Err(_) => return,
+            }
         }
         self.queue.put(packet);
         self.interface
             .poll_ingress_single(now, &mut self.queue, &mut self.sockets);
+        if begins.is_some() || segment.is_some_and(|it| it.is_reset) {
+            self.begun.extend(begins);
+            self.forget_listening();
+        }
     }
 
     /// What a datagram is answered with, if it is for the DHCP server or the resolver.
@@ -160,39 +169,67 @@ impl Stack {
         }
     }
 
-    /// Makes a socket for the first segment of a connection that is served; false if the segment
-    /// is to be dropped, as a server drops those that its backlog has no room for.
-    fn listens(&mut self, header: &Ipv4Repr, packet: &[u8]) -> bool {
-        let Some((from, to)) = begins(header, packet) else {
-            return true;
-        };
+    /// Makes a socket for the first segment of a connection that is served, if this is one; an error
+    /// if the segment is to be dropped, as a server drops those that its backlog has no room for.
+    fn listens(&mut self, segment: &Segment) -> Result<Option<(Service, SocketHandle)>, Refused> {
+        let &Segment { from, to, .. } = segment;
         // Nobody serves it: smoltcp refuses it.
-        let Some(service) = self.service(to) else {
-            return true;
+        let Some(service) = self.service(to).filter(|_| segment.is_first) else {
+            return Ok(None);
         };
-        if self.sockets.iter().any(|(_, socket)| {
+        let earlier = self.sockets.iter().find_map(|(handle, socket)| {
             let smoltcp::socket::Socket::Tcp(socket) = socket else {
-                return false;
+                return None;
             };
-            socket.is_active()
+            let is_same = socket.state() != State::Closed
                 && socket.remote_endpoint() == Some(endpoint(from))
-                && socket.local_endpoint() == Some(endpoint(to))
-        }) {
-            return true;
+                && socket.local_endpoint() == Some(endpoint(to));
+            is_same.then(|| (handle, socket.state()))
+        });
+        match earlier {
+            None => {}
+            // The guest may use its port again (RFC 9293 section 3.6.1): on this wire, no segment is
+            // late.
+            Some((handle, State::TimeWait)) => self.forget(handle),
+            Some(_) => return Ok(None),
         }
-        let Some(mut socket) = self.socket() else {
-            return false;
-        };
+        let mut socket = self.socket().ok_or(Refused::Full)?;
         let at = IpListenEndpoint {
             addr: Some(IpAddress::Ipv4(*to.ip())),
             port: to.port(),
         };
         if socket.listen(at).is_err() {
-            return true;
+            return Ok(None);
         }
-        let handle = self.add(socket);
-        self.begun.push((service, handle));
-        true
+        Ok(Some((service, self.add(socket))))
+    }
+
+    /// Forgets the sockets that wait for a first segment: theirs went elsewhere, or a reset came
+    /// after it, which brings a socket back to where it was. Each is for one connection.
+    fn forget_listening(&mut self) {
+        let waits = |socket: &smoltcp::socket::Socket<'_>| matches!(socket, smoltcp::socket::Socket::Tcp(it) if it.state() == State::Listen);
+        let waiting: Vec<SocketHandle> = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| waits(socket))
+            .map(|(handle, _)| handle)
+            .collect();
+        for handle in waiting {
+            self.forget(handle);
+        }
+    }
+
+    /// Forgets a socket; whoever holds it finds it reset.
+    fn forget(&mut self, handle: SocketHandle) {
+        let before = self.begun.len() + self.left.len();
+        self.begun.retain(|&(_, it)| it != handle);
+        self.left.retain(|&(it, _)| it != handle);
+        if self.begun.len() + self.left.len() < before {
+            self.sockets.remove(handle);
+            self.open -= 1;
+        } else {
+            self.tcp(handle).abort();
+        }
     }
 
     /// Who serves an address.
@@ -393,16 +430,33 @@ fn interface(setup: &LanSetup, queue: &mut Queue) -> Interface {
     interface
 }
 
-/// Who begins a connection with whom, if this is a connection's first segment.
-fn begins(header: &Ipv4Repr, packet: &[u8]) -> Option<(SocketAddrV4, SocketAddrV4)> {
+/// A TCP segment, as far as it decides about sockets.
+struct Segment {
+    from: SocketAddrV4,
+    to: SocketAddrV4,
+    /// The first of a connection.
+    is_first: bool,
+    is_reset: bool,
+}
+
+/// The segment in a packet, if there is a sound one.
+fn segment(header: &Ipv4Repr, packet: &[u8]) -> Option<Segment> {
+    if header.next_header != IpProtocol::Tcp {
+        return None;
+    }
     let packet = Ipv4Packet::new_checked(packet).ok()?;
     let segment = TcpPacket::new_checked(packet.payload()).ok()?;
-    let first = segment.syn() && !segment.ack() && !segment.rst() && !segment.fin();
-    first.then(|| {
-        (
-            SocketAddrV4::new(header.src_addr, segment.src_port()),
-            SocketAddrV4::new(header.dst_addr, segment.dst_port()),
-        )
+    let is_first = segment.syn() && !segment.ack() && !segment.rst() && !segment.fin();
+    // All others are smoltcp's to check.
+    let (from, to) = (header.src_addr.into(), header.dst_addr.into());
+    if is_first && !segment.verify_checksum(&from, &to) {
+        return None;
+    }
+    Some(Segment {
+        from: SocketAddrV4::new(header.src_addr, segment.src_port()),
+        to: SocketAddrV4::new(header.dst_addr, segment.dst_port()),
+        is_first,
+        is_reset: segment.rst(),
     })
 }
 

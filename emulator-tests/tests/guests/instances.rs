@@ -33,8 +33,24 @@ pub fn page(address: SocketAddr) -> String {
     }
 }
 
+/// A type, and how its instances boot.
+struct Kind {
+    name: &'static str,
+    mode: &'static str,
+    /// What QEMU is told.
+    hardware: &'static [&'static str],
+    /// What firmware and guest say of it.
+    said: &'static [&'static str],
+}
+
 /// One instance's life, on a type.
-fn life(emulator: &Emulator, aws: &Aws, image: &str, kind: &str, mode: &str) {
+fn life(emulator: &Emulator, aws: &Aws, image: &str, kind: &Kind) {
+    let &Kind {
+        name: kind,
+        mode,
+        hardware,
+        said: says,
+    } = kind;
     let made = aws.ec2(&format!(
         "Action=CreateSecurityGroup&GroupName=web-{mode}&GroupDescription=web"
     ));
@@ -43,13 +59,18 @@ fn life(emulator: &Emulator, aws: &Aws, image: &str, kind: &str, mode: &str) {
     let said = aws.until_state(&id, "running");
     assert_eq!(text(&said, "currentInstanceBootMode"), mode);
     let volume = text(&said, "volumeId");
-    assert_eq!(host::machines(&id).len(), 1);
+    let machines = host::machines(&id);
+    assert_eq!(machines.len(), 1);
+    for part in hardware {
+        assert!(machines[0].contains(part), "{part}: {}", machines[0]);
+    }
     emulator.wait_for_console(&id, SERVES, PATIENCE).unwrap();
     let console = aws.console(&id);
-    for line in [
+    let lines = [
         "imgtool: root partition grown to ",
         "imgtool: application started",
-    ] {
+    ];
+    for line in lines.iter().chain(says) {
         assert!(console.contains(line), "{line}: {console}");
     }
 
@@ -115,7 +136,7 @@ fn life(emulator: &Emulator, aws: &Aws, image: &str, kind: &str, mode: &str) {
     aws.until_state(&again, "terminated");
 }
 
-fn lives(kind: &str, mode: &str) {
+fn lives(kind: &Kind) {
     let Some(builder) = host::builder(1) else {
         return;
     };
@@ -127,17 +148,36 @@ fn lives(kind: &str, mode: &str) {
     let aws = client(&emulator);
     let snapshot = aws.snapshot(&file);
     let image = aws.image("hello", &snapshot, 3);
-    life(&emulator, &aws, &image, kind, mode);
+    life(&emulator, &aws, &image, kind);
 }
 
 #[test]
 fn a_xen_type_boots_by_bios_from_ide() {
-    lives("t2.micro", "legacy-bios");
+    lives(&Kind {
+        name: "t2.micro",
+        mode: "legacy-bios",
+        hardware: &[
+            "-machine pc,",
+            "ide-hd,drive=volume0",
+            "-m 1024M ",
+            "-smp 1 ",
+        ],
+        said: &["Booting from Hard Disk", "imgtool: root is /dev/sda"],
+    });
 }
 
 #[test]
 fn a_nitro_type_boots_by_uefi_from_nvme() {
-    lives("t3.micro", "uefi");
+    lives(&Kind {
+        name: "t3.micro",
+        mode: "uefi",
+        hardware: &[
+            "-machine q35,pflash0=code,",
+            "nvme,drive=volume0",
+            "-m 1024M ",
+        ],
+        said: &["BdsDxe: starting ", "imgtool: root is /dev/nvme0n1p"],
+    });
 }
 
 /// Writes an image of a mebibyte that begins with this sector.

@@ -29,19 +29,22 @@ fn a_guests_own_end_is_what_its_behavior_says() {
         assert!(aws.console(&by_itself).contains("sector runs"));
         assert_eq!(host::machines(&by_itself), [""; 0]);
 
-        // QEMU itself is killed.
-        let killed = aws.launch(&waits, "t2.micro", &more);
-        aws.until_state(&killed, "running");
-        emulator
-            .wait_for_console(&killed, "sector runs", PATIENCE)
-            .unwrap();
-        for pid in host::machine_ids(&killed) {
-            kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        // QEMU itself is killed, or asked to end by someone else.
+        for signal in [Signal::KILL, Signal::TERM] {
+            let killed = aws.launch(&waits, "t2.micro", &more);
+            aws.until_state(&killed, "running");
+            emulator
+                .wait_for_console(&killed, "sector runs", PATIENCE)
+                .unwrap();
+            for pid in host::machine_ids(&killed) {
+                kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+            }
+            let said = aws.until_state(&killed, state);
+            let reason = "<code>Server.InternalError</code>";
+            assert!(said.contains(reason), "{signal:?}: {said}");
         }
-        let said = aws.until_state(&killed, state);
-        assert!(said.contains("<code>Server.InternalError</code>"), "{said}");
     }
     let left = aws.ec2("Action=DescribeVolumes");
-    // Of each behaviour's two instances, those that are stopped keep theirs.
-    assert_eq!(left.matches("<volumeId>").count(), 2 * 2, "{left}");
+    // Of each behaviour's three instances, those that are stopped keep theirs.
+    assert_eq!(left.matches("<volumeId>").count(), 2 * 3, "{left}");
 }

@@ -1,10 +1,10 @@
 //! `StartInstances`, `StopInstances`, `RebootInstances`, `TerminateInstances`: of all the instances
 //! named, or of none.
 
-use super::machines::Bootable;
+use super::machines::{Bootable, PowerOff};
 use super::run::public_address;
 use super::{find, render, required_ids};
-use crate::aws::{AwsError, Xml};
+use crate::aws::{AwsError, Params, Xml};
 use crate::ec2::{Answer, Call};
 use crate::world::{Change, Instance, InstanceState, Interface, Reason, StateName, Volume, World};
 use std::collections::BTreeSet;
@@ -173,6 +173,18 @@ fn bootable(call: &Call<'_>) -> Result<BTreeSet<String>, AwsError> {
         .collect())
 }
 
+/// What a request says of how its instances power off. Those that do so already are told, too, if it
+/// is more than to ask them.
+fn power_off(params: &Params) -> Result<PowerOff, AwsError> {
+    let force = params.bool("Force")?.unwrap_or_default();
+    let skip = params.bool("SkipOsShutdown")?.unwrap_or_default();
+    Ok(match (skip, force) {
+        (true, _) => PowerOff::Cut,
+        (false, true) => PowerOff::Force,
+        (false, false) => PowerOff::Ask,
+    })
+}
+
 /// `StopInstances`.
 pub(super) async fn stop(call: &Call<'_>) -> Answer {
     if call.params.bool("Hibernate")? == Some(true) {
@@ -181,8 +193,7 @@ pub(super) async fn stop(call: &Call<'_>) -> Answer {
             "The instance is not configured for hibernation.",
         ));
     }
-    let force = call.params.bool("Force")?.unwrap_or_default()
-        || call.params.bool("SkipOsShutdown")?.unwrap_or_default();
+    let how = power_off(call.params)?;
     let changed = all(call, |_, it, state| match state {
         StateName::STOPPED | StateName::STOPPING => Ok(None),
         StateName::RUNNING if it.stop_protection => {
@@ -204,8 +215,8 @@ pub(super) async fn stop(call: &Call<'_>) -> Answer {
         })),
         _ => Err(incorrect(&it.id, "stopped")),
     })?;
-    for it in changed.iter().filter(|it| it.new) {
-        call.services.machines.stop(&it.instance, force).await?;
+    for it in changed.iter().filter(|it| it.new || how > PowerOff::Ask) {
+        call.services.machines.stop(&it.instance, how).await?;
     }
     Ok(answer(call, &changed))
 }
@@ -224,8 +235,7 @@ pub(super) async fn reboot(call: &Call<'_>) -> Answer {
 
 /// `TerminateInstances`.
 pub(super) async fn terminate(call: &Call<'_>) -> Answer {
-    let force = call.params.bool("Force")?.unwrap_or_default()
-        || call.params.bool("SkipOsShutdown")?.unwrap_or_default();
+    let how = power_off(call.params)?;
     let changed = all(call, |_, it, state| match state {
         StateName::TERMINATED | StateName::SHUTTING_DOWN => Ok(None),
         // It is about to end for a reason of its own.
@@ -248,11 +258,8 @@ pub(super) async fn terminate(call: &Call<'_>) -> Answer {
             ..it.clone()
         })),
     })?;
-    for it in changed.iter().filter(|it| it.new) {
-        call.services
-            .machines
-            .terminate(&it.instance, force)
-            .await?;
+    for it in changed.iter().filter(|it| it.new || how > PowerOff::Ask) {
+        call.services.machines.terminate(&it.instance, how).await?;
     }
     Ok(answer(call, &changed))
 }

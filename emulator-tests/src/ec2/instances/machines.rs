@@ -17,6 +17,17 @@ pub struct Bootable<'a> {
     pub blank: Blank,
 }
 
+/// How an instance is made to power off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PowerOff {
+    /// It is asked, and has time.
+    Ask,
+    /// It is asked, and has little time (`Force`).
+    Force,
+    /// It is not asked (`SkipOsShutdown`).
+    Cut,
+}
+
 /// Runs instances, whose records are written before it is told.
 ///
 /// Only of instances whose record says that they are booted something is to be done. Of those it
@@ -28,21 +39,21 @@ pub trait Machines: Send + Sync {
     /// The instance was launched, or started again: its volumes are attached.
     fn start<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>>;
 
-    /// The instance has to power off; with `force` without being asked.
+    /// The instance has to power off. One that does so already may be told again, and otherwise.
     fn stop<'a>(
         &'a self,
         instance: &'a Instance,
-        force: bool,
+        how: PowerOff,
     ) -> BoxFuture<'a, Result<(), AwsError>>;
 
     /// The instance has to boot again.
     fn reboot<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>>;
 
-    /// The instance has to power off, with `force` without being asked, and its volumes may go.
+    /// The instance has to power off, and its volumes may go.
     fn terminate<'a>(
         &'a self,
         instance: &'a Instance,
-        force: bool,
+        how: PowerOff,
     ) -> BoxFuture<'a, Result<(), AwsError>>;
 
     /// What the instance wrote to its serial console.
@@ -72,7 +83,7 @@ impl Machines for Records {
     fn stop<'a>(
         &'a self,
         _instance: &'a Instance,
-        _force: bool,
+        _how: PowerOff,
     ) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async { Ok(()) })
     }
@@ -84,7 +95,7 @@ impl Machines for Records {
     fn terminate<'a>(
         &'a self,
         _instance: &'a Instance,
-        _force: bool,
+        _how: PowerOff,
     ) -> BoxFuture<'a, Result<(), AwsError>> {
         Box::pin(async { Ok(()) })
     }

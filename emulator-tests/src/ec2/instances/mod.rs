@@ -22,7 +22,7 @@ use crate::aws::{AwsError, Caller, Params};
 use crate::world::{Instance, World};
 use time::Duration;
 
-pub use machines::{Bootable, Machines, Records};
+pub use machines::{Bootable, Machines, PowerOff, Records};
 pub(super) use metadata::check_tags as check_metadata_tags;
 pub(super) use settle::settle;
 

@@ -56,30 +56,29 @@ struct State {
 }
 
 impl Disk {
-    /// Makes the volume writable: its first layer is one that nobody else has.
+    /// Makes the volume writable: its first layer is a new one. What was written before is in those
+    /// behind it, which are a snapshot's from the first moment on.
     ///
     /// # Errors
     /// There is no such volume; the layer or the journal can't be written.
     pub fn open(storage: Storage, volume: &str) -> Result<Self, AwsError> {
         let new = storage.ids.resource("layer");
         storage.layers.create(&new).map_err(failed(volume))?;
-        let opened = storage.store.write(|world, changes| {
-            let record = find(world, volume)?;
-            let mut record = record.clone();
-            if !has_own(world, &record) {
-                record.layers.insert(0, new.clone());
-            }
-            record.live = record.layers.first().cloned();
-            changes.push(Change::Volume(record.clone()));
-            Ok(record)
-        });
-        let used = opened.as_ref().is_ok_and(|it| it.layers.contains(&new));
-        if !used {
-            remove(&storage.layers, &new);
-        }
-        let record = opened?;
-        let first = record.layers.first().map_or("", String::as_str);
-        let top = storage.layers.layer(first).map_err(failed(volume))?;
+        let opened = storage
+            .layers
+            .layer(&new)
+            .map_err(failed(volume))
+            .and_then(|top| {
+                let record = storage.store.write(|world, changes| {
+                    let mut record = find(world, volume)?.clone();
+                    record.layers.insert(0, new.clone());
+                    record.live = Some(new.clone());
+                    changes.push(Change::Volume(record.clone()));
+                    Ok(record)
+                })?;
+                Ok((top, record))
+            });
+        let (top, record) = opened.inspect_err(|_| remove(&storage.layers, &new))?;
         Ok(Self {
             size: u64::from(record.size) * GIB,
             blank: record.blank,
@@ -87,7 +86,7 @@ impl Disk {
             state: Mutex::new(State {
                 stack: record.layers,
                 top,
-                written: !used,
+                written: false,
                 closed: false,
                 cache: Cache::default(),
             }),
@@ -154,21 +153,29 @@ impl Disk {
         }
     }
 
-    /// The guest has ended: the volume is what it has written.
+    /// The guest has ended: the volume is what it has written. Once more is nothing.
     ///
     /// # Errors
     /// The layers or the journal can't be written; what could not be is lost.
     pub fn close(&self) -> Result<(), AwsError> {
         let mut state = self.lock();
-        state.closed = true;
+        if std::mem::replace(&mut state.closed, true) {
+            return Ok(());
+        }
         let flushed = state.flush().map_err(failed(&self.volume));
+        // A start that wrote nothing leaves no layer behind.
+        let empty = (!state.written && !state.stack.is_empty()).then(|| state.stack.remove(0));
         let size = full_size(&self.storage.layers, &state.stack).map_err(failed(&self.volume));
         self.change(|record| {
             record.live = None;
+            record.layers.retain(|layer| Some(layer) != empty.as_ref());
             if let Ok(size) = size {
                 record.full_size = size;
             }
         })?;
+        if let Some(empty) = empty {
+            remove(&self.storage.layers, &empty);
+        }
         flushed.and(size.map(drop))
     }
 
@@ -311,22 +318,6 @@ fn find<'w>(world: &'w World, volume: &str) -> Result<&'w Volume, AwsError> {
             format!("The volume '{volume}' does not exist."),
         )
     })
-}
-
-/// Whether the volume's first layer is in no other record: then it can be written to.
-fn has_own(world: &World, volume: &Volume) -> bool {
-    let Some(first) = volume.layers.first() else {
-        return false;
-    };
-    let snapshots = world.snapshots.values().map(|it| &it.layers);
-    let volumes = world
-        .volumes
-        .values()
-        .filter(|it| it.id != volume.id)
-        .map(|it| &it.layers);
-    !snapshots
-        .chain(volumes)
-        .any(|layers| layers.contains(first))
 }
 
 /// Bytes of all blocks that a stack has.

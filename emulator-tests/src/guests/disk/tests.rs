@@ -52,28 +52,12 @@ fn volume(w: &TestWorld, blank: Blank) {
         client_token: None,
     };
     let volume = Volume {
-        id: VOL.to_owned(),
-        owner: caller.account,
-        region: caller.region,
-        zone: "us-east-1a".to_owned(),
-        size: 1,
-        kind: "gp3".to_owned(),
-        iops: Some(3_000),
-        throughput: Some(125),
         encrypted: snapshot.encrypted,
-        kms_key: None,
         snapshot: Some(SNAP.to_owned()),
         layers: snapshot.layers.clone(),
-        live: None,
         blank,
         full_size: snapshot.full_size,
-        created: now,
-        available: now,
-        attachment: None,
-        modification: None,
-        auto_enable_io: false,
-        tags: Default::default(),
-        client_token: None,
+        ..testing::volume(&caller, VOL, now)
     };
     w.services
         .store
@@ -131,10 +115,31 @@ fn writes_go_to_a_layer_of_its_own() {
     disk.close().unwrap();
     let closed = record(&w);
     assert_eq!((closed.live, closed.full_size), (None, 4 * BLOCK));
-    // Started again, it has what was written, in the same layer.
+    // Started again, it has what was written; if it writes nothing, it leaves nothing behind.
     let disk = Disk::open(storage(&w), VOL).unwrap();
     assert_eq!(read(&disk, BLOCK - 1, 2), [9, 9]);
+    let open = record(&w);
+    assert_eq!(open.layers[1..], closed.layers);
+    disk.close().unwrap();
     assert_eq!(record(&w).layers, closed.layers);
+    assert!(w.services.layers.layer(&open.layers[0]).is_err());
+}
+
+#[test]
+fn what_earlier_runs_wrote_is_a_snapshots_from_the_start_of_the_next_on() {
+    let w = testing::world();
+    volume(&w, Blank::Zero);
+    let disk = Disk::open(storage(&w), VOL).unwrap();
+    disk.write(5 * BLOCK, &vec![7; BLOCK_LEN]).unwrap();
+    disk.close().unwrap();
+    let closed = record(&w).layers;
+    // Nobody knows of the disk yet, so nobody settles it.
+    let disk = Disk::open(storage(&w), VOL).unwrap();
+    assert_eq!(record(&w).settled_layers(), closed);
+    assert_eq!(block(&w, record(&w).settled_layers(), 5), 7);
+    disk.write(5 * BLOCK, &vec![8; BLOCK_LEN]).unwrap();
+    disk.flush().unwrap();
+    assert_eq!(block(&w, &closed, 5), 7);
 }
 
 #[test]

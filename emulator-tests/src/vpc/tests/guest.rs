@@ -72,7 +72,8 @@ pub struct Guest {
     stream: UnixStream,
     input: BytesMut,
     start: Instant,
-    port: u16,
+    /// That of the last connection.
+    pub port: u16,
 }
 
 impl Guest {
@@ -149,6 +150,13 @@ impl Guest {
             }
             self.wire.incoming.push_back(frame);
         }
+    }
+
+    /// Sends a frame as it is.
+    pub fn put(&mut self, frame: &[u8]) {
+        let length = (frame.len() as u32).to_be_bytes();
+        self.wire.outgoing.extend_from_slice(&length);
+        self.wire.outgoing.extend_from_slice(frame);
     }
 
     /// Begins a connection.

@@ -1,10 +1,17 @@
 //! From the guest: to the gateway, and nowhere else.
 
 use super::*;
+use crate::admin::Admin;
+use crate::gateway::{Config, Gateway};
+use crate::guests::Limits;
 use smoltcp::iface::SocketHandle;
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::socket::udp;
-use smoltcp::wire::{EthernetFrame, IpProtocol, Ipv4Packet};
+use smoltcp::wire::{
+    EthernetFrame, EthernetProtocol, Icmpv4Packet, Icmpv4Repr, IpProtocol, Ipv4Packet, Ipv4Repr,
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -180,6 +187,71 @@ async fn there_is_no_way_out() {
         assert_eq!(unreachable, (ip, vec![3, 3]), "port unreachable");
         guest.sockets.remove(handle);
     }
+    // Nobody answers an echo request; what comes after it is answered all the same.
+    guest.wire.seen = Some(Vec::new());
+    for ip in [Ipv4Addr::new(8, 8, 8, 8), SERVICES, ROUTER] {
+        guest.put(&echo_request(ip));
+    }
+    let handle = guest.open(SERVICES, 444);
+    assert!(!guest.is_open(handle).await);
+    let protocols: Vec<IpProtocol> = (guest.wire.seen.iter().flatten())
+        .filter_map(|frame| {
+            let frame = EthernetFrame::new_checked(&frame[..]).ok()?;
+            Some(Ipv4Packet::new_checked(frame.payload()).ok()?.next_header())
+        })
+        .collect();
+    assert_eq!(protocols, [IpProtocol::Tcp]);
+}
+
+/// A frame with an ICMP echo request.
+fn echo_request(to: Ipv4Addr) -> Vec<u8> {
+    let checksums = ChecksumCapabilities::default();
+    let message = Icmpv4Repr::EchoRequest {
+        ident: 1,
+        seq_no: 1,
+        data: b"?",
+    };
+    let header = Ipv4Repr {
+        src_addr: PRIVATE_IP,
+        dst_addr: to,
+        next_header: IpProtocol::Icmp,
+        payload_len: message.buffer_len(),
+        hop_limit: 64,
+    };
+    let mut bytes = vec![0; header.buffer_len() + message.buffer_len()];
+    let mut packet = Ipv4Packet::new_unchecked(&mut bytes[..]);
+    header.emit(&mut packet, &checksums);
+    message.emit(
+        &mut Icmpv4Packet::new_unchecked(packet.payload_mut()),
+        &checksums,
+    );
+    hostile::frame(MAC, EthernetProtocol::Ipv4, &bytes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_may_be_used_again_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = host(listener.local_addr().unwrap());
+    let mut guest = host.guest().await;
+    let port = guest.port;
+    for round in 0..3 {
+        guest.port = port;
+        let handle = guest.open(SERVICES, 443);
+        assert!(guest.is_open(handle).await);
+        let (mut gateway, _) = listener.accept().await.unwrap();
+        // The gateway ends first: it is the router that has to wait for late segments.
+        gateway.write_all(b"end").await.unwrap();
+        gateway.shutdown().await.unwrap();
+        assert_eq!(guest.read_all(handle).await.unwrap(), b"end", "{round}");
+        guest.tcp(handle).close();
+        guest
+            .until(|guest| (guest.tcp(handle).state() == State::Closed).then_some(()))
+            .await;
+        guest.sockets.remove(handle);
+    }
+    // Each of them was one connection, not one more that nobody has.
+    let more = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
+    assert!(more.is_err(), "another connection came");
 }
 
 #[tokio::test]
@@ -233,4 +305,81 @@ async fn qemu_may_come_again() {
         let error = gateway.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
+}
+
+/// Stands in for LocalStack: answers every connection's first request, and counts them.
+async fn behind() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            seen.fetch_add(1, Ordering::Relaxed);
+            let mut request = [0; 4096];
+            let _read = stream.read(&mut request).await;
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhere";
+            let _gone = stream.write_all(answer).await;
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn a_guest_asks_aws_and_neither_the_emulator_nor_localstack() {
+    let (localstack, count) = behind().await;
+    let data = tempfile::tempdir().unwrap();
+    let config = Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        localstack,
+        data: data.path().to_owned(),
+        seed: 1,
+        guests: Some(Limits {
+            guests: 1,
+            cpus: 1,
+            memory_mib: 512,
+        }),
+        keep: false,
+    };
+    let gateway = Gateway::bind(config).await.unwrap();
+    let of_host = gateway.address();
+    let of_guests = gateway.guests().unwrap().gateway();
+    assert!(of_guests.ip().is_loopback());
+    let serving = tokio::spawn(gateway.serve(std::future::pending()));
+
+    let host = host(of_guests);
+    let mut guest = host.guest().await;
+    let request = |line: &str, kind: &str, body: &str| {
+        format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    for (line, body) in [
+        ("GET /_emulator/status", ""),
+        ("POST /_emulator/clock", r#"{"advance_seconds": 1}"#),
+        (
+            "POST http://localhost/_emulator/clock",
+            r#"{"advance_seconds": 1}"#,
+        ),
+        ("GET //%5femulator/status", ""),
+        ("POST /_localstack/health", r#"{"action": "kill"}"#),
+        ("POST /%5Flocalstack/health", r#"{"action": "kill"}"#),
+    ] {
+        let asked = request(line, "application/json", body);
+        let answer = guest.ask(SERVICES, 80, &asked).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{line}: {answer}");
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 0, "LocalStack was asked");
+    let form = "application/x-www-form-urlencoded";
+    let asked = request("POST /", form, "Action=GetCallerIdentity");
+    let answer = guest.ask(SERVICES, 80, &asked).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(count.load(Ordering::Relaxed) > 0);
+
+    // This host may, and finds the clock where it was.
+    let status = Admin::new(of_host).status().await.unwrap();
+    assert_eq!(status.ahead_seconds, 0);
+    serving.abort();
 }

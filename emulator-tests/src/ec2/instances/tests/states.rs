@@ -1,6 +1,10 @@
 //! Starting, stopping, rebooting, terminating.
 
 use super::*;
+use crate::ec2::{Bootable, Machines, PowerOff};
+use crate::keys::BoxFuture;
+use crate::world::Instance;
+use std::sync::{Arc, Mutex};
 use time::Duration;
 
 #[tokio::test]
@@ -106,4 +110,100 @@ async fn of_several_instances_all_change_or_none() {
     let dry = format!("Action=TerminateInstances&DryRun=true&InstanceId.1={one}");
     assert_eq!(call(&world, &dry).await.unwrap_err().status, 412);
     assert_eq!(state(&world, &one).await, "running");
+}
+
+/// Notes who is to power off, and how.
+#[derive(Default)]
+struct Noting(Mutex<Vec<(&'static str, PowerOff)>>);
+
+impl Machines for Noting {
+    fn boots(&self, _what: Bootable<'_>) -> bool {
+        true
+    }
+
+    fn start<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn stop<'a>(
+        &'a self,
+        _instance: &'a Instance,
+        how: PowerOff,
+    ) -> BoxFuture<'a, Result<(), AwsError>> {
+        self.0.lock().unwrap().push(("stop", how));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn reboot<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn terminate<'a>(
+        &'a self,
+        _instance: &'a Instance,
+        how: PowerOff,
+    ) -> BoxFuture<'a, Result<(), AwsError>> {
+        self.0.lock().unwrap().push(("terminate", how));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn console<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<Vec<u8>, AwsError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn settle_volumes(&self, _volumes: &[String]) -> Result<(), AwsError> {
+        Ok(())
+    }
+
+    fn forget(&self, _instance: &str) {}
+}
+
+#[tokio::test]
+async fn one_that_powers_off_can_still_be_forced() {
+    let mut world = with_image(|_| {});
+    let machines = Arc::new(Noting::default());
+    world.services.machines = machines.clone();
+    let id = "i-00000000000000001";
+    let now = world.services.clock.now();
+    let running = Instance {
+        booted: true,
+        ..crate::testing::instance(&caller(), id, now)
+    };
+    put(&world, Change::Instance(Box::new(running)));
+    let said = || std::mem::take(&mut *machines.0.lock().unwrap());
+    for (action, more, is, says) in [
+        ("Stop", "", "stopping", vec![("stop", PowerOff::Ask)]),
+        ("Stop", "", "stopping", vec![]),
+        (
+            "Stop",
+            "&Force=true",
+            "stopping",
+            vec![("stop", PowerOff::Force)],
+        ),
+        ("Stop", "&Force=false", "stopping", vec![]),
+        (
+            "Stop",
+            "&SkipOsShutdown=true",
+            "stopping",
+            vec![("stop", PowerOff::Cut)],
+        ),
+        (
+            "Terminate",
+            "",
+            "shutting-down",
+            vec![("terminate", PowerOff::Ask)],
+        ),
+        ("Terminate", "", "shutting-down", vec![]),
+        (
+            "Terminate",
+            "&Force=true&SkipOsShutdown=true",
+            "shutting-down",
+            vec![("terminate", PowerOff::Cut)],
+        ),
+    ] {
+        let form = format!("Action={action}Instances&InstanceId.1={id}{more}");
+        call(&world, &form).await.unwrap();
+        assert_eq!(said(), says, "{form}");
+        assert_eq!(state(&world, id).await, is, "{form}");
+    }
 }
