@@ -12,6 +12,7 @@ pub(crate) use read::stalled;
 
 use super::at_work::AtWork;
 use super::body;
+use super::client::Client;
 use super::fault::{self, Book, Subject};
 use super::operation::{self, is_s3};
 use super::state::State;
@@ -77,6 +78,7 @@ impl Shared {
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
         secure: bool,
+        client: Client,
     ) -> Result<Response, Cut> {
         let (parts, body) = request.into_parts();
         if admin::is_for(&parts) {
@@ -89,7 +91,7 @@ impl Shared {
         match self.recognize(parts, secure, id) {
             Ok(asked) => {
                 let _work = self.at_work.begin(asked.caller.account.as_str());
-                self.dispatch(asked, body).await
+                self.dispatch(asked, body, client).await
             }
             Err(refused) => Ok(*refused),
         }
@@ -117,13 +119,13 @@ impl Shared {
         }
     }
 
-    async fn dispatch(&self, asked: Asked, body: Body) -> Result<Response, Cut> {
+    async fn dispatch(&self, asked: Asked, body: Body, client: Client) -> Result<Response, Cut> {
         let answer = if is_s3(&asked.service) {
             self.stream(&asked, body).await
         } else if asked.service == "ebs" {
             self.ebs(&asked, body).await
         } else {
-            self.whole(&asked, body).await
+            self.whole(&asked, body, client).await
         };
         match answer {
             Ok(answer) => Ok(answer),
