@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from target import Target, wait
+from target import Target
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(os.environ.get("EMULATOR_BIN", ROOT / "target/release/emulator"))
@@ -63,10 +63,6 @@ class Emulator:
     def kill(self):
         """Ends the gateway as a power cut would."""
         os.kill(self.pid, signal.SIGKILL)
-
-    def wait_gone(self):
-        """Until the one that was killed is gone."""
-        wait(self.status, None)
 
     def at_work(self, account):
         """How many requests of an account are being answered."""

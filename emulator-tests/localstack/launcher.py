@@ -26,6 +26,7 @@ import time
 import traceback
 
 import objects
+import polls
 import state
 
 # An orderly end takes a second; what takes this long has hung.
@@ -162,6 +163,7 @@ def main():
     setup_logging_from_config()
     runtime = current.initialize_runtime()
     objects.install(os.path.join(home, "objects"))
+    polls.install()
     keep = os.environ.get("EMULATOR_KEEP") == "1"
     Keeper(runtime, state.States(os.path.join(home, "state")), keep)
     try:

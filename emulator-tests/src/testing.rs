@@ -6,13 +6,18 @@ use crate::aws::{Account, AwsError, Caller, Params, Region};
 use crate::clock::Clock;
 use crate::ebs;
 use crate::ec2::Records;
+use crate::imds::{ProfileNow, Role, SessionKeys, Sts};
 use crate::keys::{BoxFuture, Key, KeyState, Keys};
 use crate::layers::Layers;
 use crate::network::{
     Answer, IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
 };
 use crate::services::{Ids, Services};
-use crate::world::{Blank, Instance, InstanceState, Interface, MetadataOptions, Store, Volume};
+use crate::world::{
+    Blank, Instance, InstanceProfile, InstanceState, Interface, MetadataOptions, Store, Volume,
+};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -212,6 +217,118 @@ impl Network for TestNetwork {
             calls.push((action.to_owned(), params));
             Ok(())
         })
+    }
+}
+
+/// What [`TestSts`] does when a role is to be taken on.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum StsDoes {
+    /// Gives keys with a number: `web-role-0`, `web-role-1`.
+    #[default]
+    Gives,
+    /// Says that the role's trust policy does not allow it.
+    Refuses,
+    /// Fails.
+    Fails,
+    /// Never answers.
+    Hangs,
+}
+
+/// Knows the profiles `web` and `db`, with roles, and `bare`, without one; their ids are `AIPA1`.
+pub struct TestSts {
+    pub does: Mutex<StsDoes>,
+    pub profiles: Mutex<BTreeMap<String, ProfileNow>>,
+    pub given: AtomicU64,
+}
+
+impl TestSts {
+    pub fn does(&self, what: StsDoes) {
+        *self.does.lock().unwrap() = what;
+    }
+
+    /// Another role for a profile, or none.
+    pub fn change(&self, profile: &str, role: Option<&str>) {
+        let mut profiles = self.profiles.lock().unwrap();
+        profiles.get_mut(profile).unwrap().role = role.map(test_role);
+    }
+}
+
+fn test_role(name: &str) -> Role {
+    Role {
+        arn: format!("arn:aws:iam::111111111111:role/{name}"),
+        name: name.to_owned(),
+    }
+}
+
+impl Default for TestSts {
+    fn default() -> Self {
+        let profile = |name: &str, role: Option<&str>| {
+            let now = ProfileNow {
+                id: "AIPA1".to_owned(),
+                role: role.map(test_role),
+            };
+            (name.to_owned(), now)
+        };
+        Self {
+            does: Mutex::default(),
+            profiles: Mutex::new(BTreeMap::from([
+                profile("web", Some("web-role")),
+                profile("db", Some("db-role")),
+                profile("bare", None),
+            ])),
+            given: AtomicU64::default(),
+        }
+    }
+}
+
+impl Sts for TestSts {
+    fn profile<'a>(
+        &'a self,
+        caller: &'a Caller,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ProfileNow>, AwsError>> {
+        Box::pin(async move {
+            assert_eq!(caller.account.as_str(), "111111111111");
+            Ok(self.profiles.lock().unwrap().get(name).cloned())
+        })
+    }
+
+    fn assume<'a>(
+        &'a self,
+        caller: &'a Caller,
+        role: &'a Role,
+        session: &'a str,
+        seconds: i64,
+    ) -> BoxFuture<'a, Result<SessionKeys, AwsError>> {
+        Box::pin(async move {
+            assert_eq!(caller.account.as_str(), "111111111111");
+            assert!(session.starts_with("i-"), "{session}");
+            assert_eq!(seconds, 3600);
+            let does = *self.does.lock().unwrap();
+            match does {
+                StsDoes::Gives => {}
+                StsDoes::Refuses => {
+                    let message = "not authorized to perform: sts:AssumeRole";
+                    return Err(AwsError::new("AccessDenied", message).with_status(403));
+                }
+                StsDoes::Fails => return Err(AwsError::unavailable("LocalStack: 500")),
+                StsDoes::Hangs => std::future::pending().await,
+            }
+            let number = self.given.fetch_add(1, Ordering::Relaxed);
+            Ok(SessionKeys {
+                access_key_id: format!("{}-{number}", role.name),
+                secret_access_key: "secret".to_owned(),
+                session_token: "token".to_owned(),
+            })
+        })
+    }
+}
+
+/// A profile for an instance, of those that [`TestSts`] knows or not.
+pub fn profile(name: &str) -> InstanceProfile {
+    InstanceProfile {
+        arn: format!("arn:aws:iam::111111111111:instance-profile/path/{name}"),
+        id: "AIPA1".to_owned(),
     }
 }
 

@@ -186,7 +186,7 @@ impl Setup {
         std::fs::create_dir_all(&data)
             .map_err(|error| Failure::new(Class::Host, format!("{}: {error}", data.display())))?;
         // Held until what tells of this emulator has gone, too.
-        let lock = Lease::try_take(&lock_file(&data))
+        let lock = Lease::try_take_patiently(&lock_file(&data))
             .map(Arc::new)
             .map_err(|error| Failure::of(Class::Host, &error))?;
         // A killed one's.

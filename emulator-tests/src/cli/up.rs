@@ -12,6 +12,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long another emulator on the same data may take to start, or to end.
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Start the emulator and print what points AWS clients at it
 ///
@@ -41,7 +45,7 @@ impl Up {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         self.setup.region()?;
         let data = self.setup.data.dir()?;
-        if let Some(running) = Running::find(&data)? {
+        if let Some(running) = Running::find_answering(&data, SETTLES_WITHIN)? {
             eprintln!("emulator: runs already, on {}", running.address);
             return running.print(out, self.json);
         }

@@ -1,5 +1,6 @@
 //! Requests that are being answered, by account. What a client asked for is done even if the client
-//! is killed: whoever wants to know what is there afterwards waits until none is left.
+//! is killed, but for a message to receive: whoever wants to know what is there afterwards waits
+//! until none is left.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

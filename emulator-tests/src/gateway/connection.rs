@@ -1,6 +1,7 @@
 //! Connections: accepted, told apart by their first byte, and served until they end or time out.
 
 use super::Limits;
+use super::client::connected;
 use super::route::{Cut, Entrance, Shared};
 use super::watch::Watched;
 use crate::http::Response;
@@ -133,7 +134,7 @@ where
 }
 
 /// Answers in a task of its own: a panic ends this request and nothing else, and what a client
-/// asked for is done whether or not it waits.
+/// asked for is done whether or not it waits, but for what is done only so that it gets it.
 async fn isolated(
     shared: Arc<Shared>,
     request: hyper::Request<Incoming>,
@@ -141,7 +142,9 @@ async fn isolated(
     secure: bool,
 ) -> Result<Response, Cut> {
     let panicked = shared.after_panic(&request);
-    match tokio::spawn(shared.answer(request, entrance, secure)).await {
+    // hyper drops this future, and with it our end, when the client closes the connection.
+    let (_connected, client) = connected();
+    match tokio::spawn(shared.answer(request, entrance, secure, client)).await {
         Ok(answer) => answer,
         Err(_) => Ok(panicked()),
     }

@@ -7,6 +7,7 @@ mod answer;
 mod at_work;
 mod authority;
 mod body;
+mod client;
 mod connection;
 pub mod fault;
 mod guests;

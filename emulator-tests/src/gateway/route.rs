@@ -12,6 +12,7 @@ pub(crate) use read::stalled;
 
 use super::at_work::AtWork;
 use super::body;
+use super::client::Client;
 use super::fault::{self, Book, Subject};
 use super::operation::{self, is_s3};
 use super::state::State;
@@ -87,6 +88,7 @@ impl Shared {
         request: hyper::Request<Incoming>,
         entrance: Entrance,
         secure: bool,
+        client: Client,
     ) -> Result<Response, Cut> {
         let (parts, body) = request.into_parts();
         if entrance == Entrance::Guests && admin::is_of_this_host(&parts) {
@@ -102,7 +104,7 @@ impl Shared {
         match self.recognize(parts, secure, id) {
             Ok(asked) => {
                 let _work = self.at_work.begin(asked.caller.account.as_str());
-                self.dispatch(asked, body).await
+                self.dispatch(asked, body, client).await
             }
             Err(refused) => Ok(*refused),
         }
@@ -130,13 +132,13 @@ impl Shared {
         }
     }
 
-    async fn dispatch(&self, asked: Asked, body: Body) -> Result<Response, Cut> {
+    async fn dispatch(&self, asked: Asked, body: Body, client: Client) -> Result<Response, Cut> {
         let answer = if is_s3(&asked.service) {
             self.stream(&asked, body).await
         } else if asked.service == "ebs" {
             self.ebs(&asked, body).await
         } else {
-            self.whole(&asked, body).await
+            self.whole(&asked, body, client).await
         };
         match answer {
             Ok(answer) => Ok(answer),

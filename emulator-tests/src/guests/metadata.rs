@@ -1,7 +1,7 @@
-//! What the instance metadata service tells of an instance: its record, and its role's credentials.
+//! What the instance metadata service tells of an instance: its record, and its role.
 
 use crate::aws::AwsError;
-use crate::imds::{Facts, Metadata, RoleCredentials, Roles};
+use crate::imds::{Facts, Metadata, RoleStatus, Roles};
 use crate::keys::BoxFuture;
 use crate::world::Store;
 use std::sync::Arc;
@@ -35,14 +35,14 @@ impl Metadata for OfInstance {
         })
     }
 
-    fn credentials(&self) -> BoxFuture<'_, Result<Option<RoleCredentials>, AwsError>> {
+    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, AwsError>> {
         Box::pin(async move {
             let instance = self
                 .store
                 .read(|world| world.instances.get(&self.instance).cloned());
             match instance {
-                Some(instance) => self.roles.credentials(&instance).await,
-                None => Ok(None),
+                Some(instance) => self.roles.status(&instance).await,
+                None => Ok(RoleStatus::NoProfile),
             }
         })
     }

@@ -30,12 +30,32 @@ pub(super) fn identity(facts: &Facts) -> String {
 
 /// `/latest/meta-data/iam/info`.
 pub(super) fn profile(profile: &InstanceProfile, updated: OffsetDateTime) -> String {
+    pretty(&info(profile, updated))
+}
+
+/// The same, of a profile that has no role.
+pub(super) fn profile_without_role(profile: &InstanceProfile, now: OffsetDateTime) -> String {
+    let mut info = info(profile, now);
+    info["Message"] = "Instance Profile does not contain a role.".into();
+    pretty(&info)
+}
+
+/// The same, of a profile that there is no more.
+pub(super) fn profile_gone(profile: &InstanceProfile, now: OffsetDateTime) -> String {
     pretty(&json!({
+        "Code": "InstanceProfileNotFound",
+        "Message": format!("Instance Profile {} ({}) does not exist.", profile.arn, profile.id),
+        "LastUpdated": seconds(now),
+    }))
+}
+
+fn info(profile: &InstanceProfile, updated: OffsetDateTime) -> Value {
+    json!({
         "Code": "Success",
         "LastUpdated": seconds(updated),
         "InstanceProfileArn": profile.arn,
         "InstanceProfileId": profile.id,
-    }))
+    })
 }
 
 /// `/latest/meta-data/iam/security-credentials/ROLE`.

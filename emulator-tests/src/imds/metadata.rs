@@ -10,11 +10,11 @@ pub trait Metadata: Send + Sync {
     /// The instance as it is now; `None` once it is gone.
     fn facts(&self) -> Option<Facts>;
 
-    /// Credentials of the role of its instance profile; `None` if it has none.
+    /// What its instance profile gives.
     ///
     /// # Errors
-    /// The service that gives them can't be asked, or refuses.
-    fn credentials(&self) -> BoxFuture<'_, Result<Option<RoleCredentials>, AwsError>>;
+    /// The services that know can't be asked.
+    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, AwsError>>;
 }
 
 /// An instance, and what else the service tells of it.
@@ -28,6 +28,26 @@ pub struct Facts {
     pub subnet_cidr: String,
     /// The range of its VPC, `172.31.0.0/16`, if known.
     pub vpc_cidr: Option<String>,
+}
+
+/// What an instance profile gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleStatus {
+    /// The instance has none.
+    NoProfile,
+    /// It was deleted, or another one has its name.
+    ProfileGone,
+    /// It has no role.
+    NoRole,
+    /// Its role's credentials.
+    Given(RoleCredentials),
+    /// Its role can't be taken on.
+    Refused {
+        /// The role's name.
+        role: String,
+        /// What STS says.
+        why: AwsError,
+    },
 }
 
 /// Temporary credentials of a role.

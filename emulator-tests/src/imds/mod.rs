@@ -10,11 +10,13 @@ mod host;
 mod metadata;
 mod roles;
 mod serve;
+mod sts;
 mod token;
 mod tree;
 
 pub use host::names;
-pub use metadata::{Facts, Metadata, RoleCredentials};
-pub use roles::{Role, Roles, SessionKeys, Sts};
+pub use metadata::{Facts, Metadata, RoleCredentials, RoleStatus};
+pub use roles::Roles;
 pub use serve::Imds;
 pub(crate) use serve::{Hops, serve};
+pub use sts::{ProfileNow, Role, SessionKeys, Sts};

@@ -3,7 +3,7 @@
 use super::answer::{self, Answer};
 use super::token::{LIFETIMES, Tokens};
 use super::tree::tree;
-use super::{Facts, Metadata, document};
+use super::{Facts, Metadata, RoleStatus, document};
 use crate::clock::Clock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -184,25 +184,44 @@ impl Imds {
         let Some(profile) = &facts.instance.profile else {
             return absent();
         };
-        let credentials = self.metadata.credentials().await;
-        match (path, credentials) {
-            (["info"], Ok(given)) => {
-                let updated = given.map_or(facts.instance.launched, |it| it.updated);
-                answer::text(document::profile(profile, updated))
+        let status = match self.metadata.role().await {
+            Ok(status) => status,
+            Err(error) if path == ["info"] => {
+                tracing::warn!(%error, "an instance's profile can't be looked up");
+                return answer::text(document::profile(profile, facts.instance.launched));
             }
-            (["info"], Err(_)) => answer::text(document::profile(profile, facts.instance.launched)),
-            (["security-credentials"], Ok(Some(given))) => answer::text(given.role),
-            (["security-credentials", role], Ok(Some(given))) if *role == given.role => {
-                answer::text(document::credentials(&given))
-            }
-            (["security-credentials"], Err(error)) => {
-                tracing::warn!(%error, "the role of an instance can't be told");
-                answer::refusal(StatusCode::SERVICE_UNAVAILABLE)
-            }
-            (["security-credentials", _], Err(error)) => {
+            Err(error) => {
                 tracing::warn!(%error, "an instance gets no credentials");
-                let why = error.to_string();
-                answer::text(document::no_credentials(&why, self.clock.now()))
+                return answer::refusal(StatusCode::SERVICE_UNAVAILABLE);
+            }
+        };
+        let now = self.clock.now();
+        let role = match &status {
+            RoleStatus::Given(given) => Some(given.role.as_str()),
+            RoleStatus::Refused { role, .. } => Some(role.as_str()),
+            RoleStatus::NoProfile | RoleStatus::ProfileGone | RoleStatus::NoRole => None,
+        };
+        match (path, &status) {
+            (["info"], RoleStatus::Given(given)) => {
+                answer::text(document::profile(profile, given.updated))
+            }
+            (["info"], RoleStatus::Refused { .. }) => answer::text(document::profile(profile, now)),
+            (["info"], RoleStatus::NoRole) => {
+                answer::text(document::profile_without_role(profile, now))
+            }
+            (["info"], RoleStatus::ProfileGone) => {
+                answer::text(document::profile_gone(profile, now))
+            }
+            (["security-credentials"], _) => match role {
+                Some(role) => answer::text(role.to_owned()),
+                None => absent(),
+            },
+            (["security-credentials", name], _) if role != Some(*name) => absent(),
+            (["security-credentials", _], RoleStatus::Given(given)) => {
+                answer::text(document::credentials(given))
+            }
+            (["security-credentials", _], RoleStatus::Refused { why, .. }) => {
+                answer::text(document::no_credentials(&why.to_string(), now))
             }
             _ => absent(),
         }

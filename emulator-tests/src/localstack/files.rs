@@ -5,10 +5,11 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("launcher.py", include_str!("../../localstack/launcher.py")),
     ("objects.py", include_str!("../../localstack/objects.py")),
     ("owner.py", include_str!("../../localstack/owner.py")),
+    ("polls.py", include_str!("../../localstack/polls.py")),
     ("state.py", include_str!("../../localstack/state.py")),
 ];
 

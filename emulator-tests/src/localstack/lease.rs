@@ -10,6 +10,9 @@ use tokio::time::{Instant, sleep};
 /// How long a LocalStack whose parent was killed may take to save its state and end.
 const PREDECESSOR_ENDS_WITHIN: Duration = Duration::from_secs(40);
 
+/// How long somebody who looks whether it is held may take.
+const LOOKED_AT_FOR: Duration = Duration::from_millis(300);
+
 /// Why a lease can't be had.
 #[derive(Debug, Error)]
 pub enum LeaseError {
@@ -53,6 +56,22 @@ impl Lease {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LeaseError::Held(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(fail(source)),
+        }
+    }
+
+    /// The same, though who only looks whether it is held holds it for a moment.
+    ///
+    /// # Errors
+    /// If it stays held, or the file can't be opened.
+    pub fn try_take_patiently(path: &Path) -> Result<Self, LeaseError> {
+        let until = std::time::Instant::now() + LOOKED_AT_FOR;
+        loop {
+            match Self::try_take(path) {
+                Err(LeaseError::Held(_)) if std::time::Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                answer => return answer,
+            }
         }
     }
 

@@ -56,6 +56,22 @@ impl Upstream {
         )))
     }
 
+    /// The same, where a refusal is the service's own.
+    pub(crate) async fn perform(
+        &self,
+        caller: &Caller,
+        service: (&str, &str),
+        action: &str,
+        params: &[(&str, &str)],
+    ) -> Result<String, AwsError> {
+        let (status, body) = self.query(caller, service, action, params).await?;
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(answers::error(status, &body))
+        }
+    }
+
     /// All of a kind, as EC2 describes it.
     async fn listing(
         &self,
@@ -171,12 +187,7 @@ impl Network for Upstream {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect();
-            let (status, body) = self.query(caller, EC2, action, &params).await?;
-            if status.is_success() {
-                Ok(())
-            } else {
-                Err(answers::error(status, &body))
-            }
+            self.perform(caller, EC2, action, &params).await.map(drop)
         })
     }
 }

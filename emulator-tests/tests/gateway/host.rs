@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -38,6 +39,8 @@ pub struct Seen {
 pub struct Behind {
     pub address: SocketAddr,
     pub seen: Arc<Mutex<Vec<Seen>>>,
+    /// Requests with the header `x-hang`, which get no answer, until their connection ends.
+    pub hanging: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -46,13 +49,22 @@ impl Behind {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&seen);
+        let hanging = Arc::new(AtomicUsize::new(0));
+        let (log, hangs) = (Arc::clone(&seen), Arc::clone(&hanging));
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let log = Arc::clone(&log);
+                let (log, hangs) = (Arc::clone(&log), Arc::clone(&hangs));
                 tokio::spawn(async move {
-                    let service = service_fn(|request| see(Arc::clone(&log), request));
+                    let service = service_fn(|request: Request<Incoming>| {
+                        let (log, hangs) = (Arc::clone(&log), Arc::clone(&hangs));
+                        async move {
+                            if request.headers().contains_key("x-hang") {
+                                hang(hangs).await;
+                            }
+                            see(log, request).await
+                        }
+                    });
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -62,6 +74,7 @@ impl Behind {
         Self {
             address,
             seen,
+            hanging,
             task,
         }
     }
@@ -74,12 +87,29 @@ impl Behind {
     pub fn count(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
+
+    pub fn hanging(&self) -> usize {
+        self.hanging.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Behind {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Never ends by itself; what hyper drops when the connection ends is not counted any more.
+async fn hang(hanging: Arc<AtomicUsize>) {
+    struct Hanging(Arc<AtomicUsize>);
+    impl Drop for Hanging {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    hanging.fetch_add(1, Ordering::SeqCst);
+    let _hanging = Hanging(hanging);
+    std::future::pending().await
 }
 
 /// What the bucket `vault` is: who may delete what in it.

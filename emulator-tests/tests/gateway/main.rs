@@ -3,6 +3,7 @@
 
 mod abuse;
 mod faults;
+mod gone;
 mod host;
 mod proxy;
 mod routing;

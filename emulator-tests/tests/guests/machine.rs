@@ -2,7 +2,7 @@
 
 use emulator_tests::aws::AwsError;
 use emulator_tests::clock::SystemClock;
-use emulator_tests::imds::{Facts, Metadata, RoleCredentials};
+use emulator_tests::imds::{Facts, Metadata, RoleStatus};
 use emulator_tests::keys::BoxFuture;
 use emulator_tests::vpc::{Inbound, Lan, LanSetup};
 use emulator_tests::world::Instance;
@@ -38,8 +38,8 @@ impl Metadata for Told {
         })
     }
 
-    fn credentials(&self) -> BoxFuture<'_, Result<Option<RoleCredentials>, AwsError>> {
-        Box::pin(async { Ok(None) })
+    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, AwsError>> {
+        Box::pin(async { Ok(RoleStatus::NoProfile) })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::caller::{Action, Caller, Event, Settled};
 use super::current::{self, Found};
 use super::error::FleetError;
-use super::judge::{Patience, Pulse, View, Why};
+use super::judge::{Machine, MachineState, Patience, Pulse, View, Why};
 use super::launch::{self, Launched};
 use super::{heartbeat, instances, record};
 use crate::agent::Clock;
@@ -151,16 +151,29 @@ impl Fleet {
         let Fleet { session, names, .. } = self;
         let now = (self.clock)();
         let beats = heartbeat::recent(session, names, now).await?;
-        let ids: Vec<String> = beats.iter().map(|it| it.heartbeat.id.clone()).collect();
-        let machines = instances::of_vault(session, names, &ids, now).await?;
+        let mut found = instances::of_vault(session, names).await?;
+        // An agent may be on an instance that has no tag.
+        let ids = beats.iter().map(|it| it.heartbeat.id.as_str());
+        let others: Vec<&str> = ids
+            .filter(|&id| !found.iter().any(|it| it.id == id))
+            .collect();
+        found.extend(instances::among(session, &others).await?);
+        let machines = found.iter().map(|it| Machine {
+            id: it.id.clone(),
+            state: match it.is_up() {
+                true => MachineState::Up,
+                false => MachineState::Down,
+            },
+            age: it.launched.map_or(0, |it| (now - it).whole_seconds()),
+        });
         let pulses = beats.into_iter().map(|it| Pulse {
             age: (now - it.written).whole_seconds(),
             leaving: it.heartbeat.activity == heartbeat::Activity::Leaving,
             id: it.heartbeat.id,
         });
         Ok(View {
+            machines: machines.collect(),
             pulses: pulses.collect(),
-            machines,
         })
     }
 

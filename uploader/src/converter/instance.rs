@@ -1,18 +1,17 @@
-//! A vault's converter instances, as EC2 shows them.
+//! An instance, as EC2 shows it.
 
-use super::tags;
-use crate::aws::{AwsError, Session};
-use crate::vault::Names;
-use aws_sdk_ec2::types::{Filter, InstanceStateName};
+use aws_sdk_ec2::types::{Instance as Shown, InstanceStateName};
 use time::OffsetDateTime;
 
-/// One of them.
+/// An instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     /// Its id.
     pub id: String,
     /// What it is, in EC2's words: `pending`, `running`, ….
     pub state: String,
+    /// Why it is that, in EC2's words, if it says so.
+    pub reason: Option<String>,
     /// Its type.
     pub kind: String,
     /// The AMI that it runs of.
@@ -21,9 +20,18 @@ pub struct Instance {
     pub zone: String,
     /// When it was launched.
     pub launched: Option<OffsetDateTime>,
+    /// Its address for everybody, if it has one.
+    pub public_ip: Option<String>,
+    /// Its address in its network.
+    pub private_ip: Option<String>,
 }
 
 impl Instance {
+    /// Whether it is pending or running.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state.as_str(), "pending" | "running")
+    }
+
     /// Whether there is something to terminate.
     pub fn is_there(&self) -> bool {
         !matches!(self.state.as_str(), "shutting-down" | "terminated")
@@ -33,73 +41,69 @@ impl Instance {
     pub fn has_disk(&self) -> bool {
         self.state != "terminated"
     }
-}
 
-/// All that EC2 lists, by launch time; those that are gone are listed for an hour or so.
-///
-/// # Errors
-/// EC2 refuses.
-pub async fn list(session: &Session, names: &Names) -> Result<Vec<Instance>, AwsError> {
-    let filter = Filter::builder()
-        .name(format!("tag:{}", tags::CONVERTER))
-        .values(&names.vault);
-    with(session, filter.build()).await
-}
-
-/// Those that run of an AMI, whatever their tags.
-pub(super) async fn of_ami(session: &Session, ami: &str) -> Result<Vec<Instance>, AwsError> {
-    let filter = Filter::builder().name("image-id").values(ami);
-    with(session, filter.build()).await
-}
-
-async fn with(session: &Session, filter: Filter) -> Result<Vec<Instance>, AwsError> {
-    let call = session.ec2.describe_instances().filters(filter);
-    let mut pages = call.into_paginator().send();
-    let mut found = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("ec2 DescribeInstances", error))?;
-        for reservation in page.reservations.unwrap_or_default() {
-            let instances = reservation.instances.unwrap_or_default();
-            found.extend(instances.iter().filter_map(instance));
-        }
+    /// Of what EC2 says; `None` without an id.
+    pub(super) fn of(shown: &Shown) -> Option<Instance> {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let address = |it: Option<&str>| it.filter(|it| !it.is_empty()).map(str::to_owned);
+        let state = shown.state().and_then(|it| it.name());
+        let reason = shown.state_reason().and_then(|it| it.message());
+        Some(Instance {
+            id: shown.instance_id()?.to_owned(),
+            state: text(state.map(InstanceStateName::as_str)),
+            reason: reason.map(str::to_owned),
+            kind: text(shown.instance_type().map(|it| it.as_str())),
+            ami: text(shown.image_id()),
+            zone: text(shown.placement().and_then(|it| it.availability_zone())),
+            launched: shown
+                .launch_time()
+                .and_then(|it| OffsetDateTime::from_unix_timestamp(it.secs()).ok()),
+            public_ip: address(shown.public_ip_address()),
+            private_ip: address(shown.private_ip_address()),
+        })
     }
-    found.sort_by(|a, b| (a.launched, &a.id).cmp(&(b.launched, &b.id)));
-    Ok(found)
 }
 
-fn instance(it: &aws_sdk_ec2::types::Instance) -> Option<Instance> {
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let state = it.state().and_then(|it| it.name());
-    Some(Instance {
-        id: it.instance_id()?.to_owned(),
-        state: text(state.map(InstanceStateName::as_str)),
-        kind: text(it.instance_type().map(|it| it.as_str())),
-        ami: text(it.image_id()),
-        zone: text(it.placement().and_then(|it| it.availability_zone())),
-        launched: it
-            .launch_time()
-            .and_then(|it| OffsetDateTime::from_unix_timestamp(it.secs()).ok()),
-    })
+/// Whether a name is an instance's id.
+pub(super) fn is_id(name: &str) -> bool {
+    let digits = name.strip_prefix("i-").unwrap_or_default();
+    matches!(digits.len(), 8 | 17) && digits.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
-/// Terminates instances; those that are gone already are no error.
-///
-/// # Errors
-/// EC2 refuses.
-pub async fn terminate(session: &Session, ids: &[String]) -> Result<(), AwsError> {
-    for id in ids {
-        let answer = session
-            .ec2
-            .terminate_instances()
-            .instance_ids(id)
-            .send()
-            .await
-            .map_err(|error| AwsError::new("ec2 TerminateInstances", error));
-        match answer {
-            Ok(_) => {}
-            Err(error) if error.code == "InvalidInstanceID.NotFound" => {}
-            Err(error) => return Err(error),
-        }
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use aws_sdk_ec2::types::InstanceState;
+
+    #[test]
+    fn hosts_names_are_no_instances() {
+        assert!(is_id("i-0123456789abcdef0") && is_id("i-01234567"));
+        assert!(!is_id("i-robot") && !is_id("host-1") && !is_id(""));
     }
-    Ok(())
+
+    #[test]
+    fn its_state_says_what_there_is_of_it() {
+        use InstanceStateName::{Pending, Running, ShuttingDown, Stopped, Stopping, Terminated};
+        for (state, up, there, disk) in [
+            (Pending, true, true, true),
+            (Running, true, true, true),
+            (Stopping, false, true, true),
+            (Stopped, false, true, true),
+            (ShuttingDown, false, false, true),
+            (Terminated, false, false, false),
+        ] {
+            let shown = Shown::builder()
+                .instance_id("i-01234567")
+                .state(InstanceState::builder().name(state).build())
+                .public_ip_address("");
+            let it = Instance::of(&shown.build()).unwrap();
+            assert_eq!(
+                (it.is_up(), it.is_there(), it.has_disk()),
+                (up, there, disk)
+            );
+            assert_eq!(it.public_ip, None);
+        }
+        assert_eq!(Instance::of(&Shown::builder().build()), None);
+    }
 }

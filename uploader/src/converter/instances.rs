@@ -1,106 +1,65 @@
-//! The vault's instances, as EC2 lists them.
+//! Instances, asked for and terminated.
 
-use super::judge::{Machine, MachineState};
+use super::instance::{Instance, is_id};
 use super::tags::CONVERTER;
 use crate::aws::{AwsError, Kind, Session};
 use crate::vault::Names;
-use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
-use time::OffsetDateTime;
+use aws_sdk_ec2::types::Filter;
 
-/// All of a vault's converters, those that are gone included as long as EC2 lists them, and
-/// whichever of `ids` are instances without the tag.
+/// All of a vault's converters by launch time, those that are gone included for the hour or so that
+/// EC2 lists them.
 ///
 /// # Errors
 /// EC2 refuses.
-pub async fn of_vault(
-    session: &Session,
-    names: &Names,
-    ids: &[String],
-    now: OffsetDateTime,
-) -> Result<Vec<Machine>, AwsError> {
-    let filter = |name: &str, values: Vec<String>| {
-        Filter::builder()
-            .name(name)
-            .set_values(Some(values))
-            .build()
-    };
-    let tag = filter(&format!("tag:{CONVERTER}"), vec![names.vault.clone()]);
-    let mut found = listed(session, tag, now).await?;
-    let others: Vec<String> = ids
-        .iter()
-        .filter(|id| is_instance(id) && !found.iter().any(|it| it.id == **id))
-        .cloned()
-        .collect();
-    if !others.is_empty() {
-        found.extend(listed(session, filter("instance-id", others), now).await?);
+pub async fn of_vault(session: &Session, names: &Names) -> Result<Vec<Instance>, AwsError> {
+    listed(session, &format!("tag:{CONVERTER}"), &[&names.vault]).await
+}
+
+/// Those that run of an AMI, whatever their tags.
+pub(super) async fn of_ami(session: &Session, ami: &str) -> Result<Vec<Instance>, AwsError> {
+    listed(session, "image-id", &[ami]).await
+}
+
+/// Whichever of these names are ids of instances that EC2 lists.
+pub(super) async fn among(session: &Session, names: &[&str]) -> Result<Vec<Instance>, AwsError> {
+    let ids: Vec<&str> = names.iter().copied().filter(|it| is_id(it)).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(found)
+    listed(session, "instance-id", &ids).await
 }
 
-fn is_instance(id: &str) -> bool {
-    let digits = id.strip_prefix("i-").unwrap_or_default();
-    matches!(digits.len(), 8 | 17) && digits.bytes().all(|it| it.is_ascii_hexdigit())
-}
-
-async fn listed(
-    session: &Session,
-    filter: Filter,
-    now: OffsetDateTime,
-) -> Result<Vec<Machine>, AwsError> {
-    let call = session.ec2.describe_instances().filters(filter);
+async fn listed(session: &Session, name: &str, any: &[&str]) -> Result<Vec<Instance>, AwsError> {
+    let values = any.iter().map(|&it| it.to_owned()).collect();
+    let filter = Filter::builder().name(name).set_values(Some(values));
+    let call = session.ec2.describe_instances().filters(filter.build());
     let mut pages = call.into_paginator().send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| AwsError::new("ec2 DescribeInstances", error))?;
-        for reservation in page.reservations.unwrap_or_default() {
-            let instances = reservation.instances.unwrap_or_default();
-            found.extend(instances.iter().filter_map(|it| machine(it, now)));
+        for reservation in page.reservations() {
+            found.extend(reservation.instances().iter().filter_map(Instance::of));
         }
     }
+    found.sort_by(|a, b| (a.launched, &a.id).cmp(&(b.launched, &b.id)));
     Ok(found)
 }
 
-/// What EC2 says of one instance; `None` if it does not know it (yet, or any more).
+/// One instance; `None` if EC2 does not know it (yet, or any more).
 ///
 /// # Errors
 /// EC2 refuses.
 pub(crate) async fn one(session: &Session, id: &str) -> Result<Option<Instance>, AwsError> {
-    let answer = session
-        .ec2
-        .describe_instances()
-        .instance_ids(id)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeInstances", error));
-    let answer = match answer {
-        Err(error) if error.kind == Kind::NotFound => return Ok(None),
-        answer => answer?,
-    };
-    let mut reservations = answer.reservations.unwrap_or_default().into_iter();
-    Ok(reservations.find_map(|it| it.instances.unwrap_or_default().into_iter().next()))
-}
-
-/// Whether an instance is pending or running.
-pub(crate) fn is_up(instance: &Instance) -> bool {
-    let state = instance.state().and_then(|it| it.name());
-    matches!(
-        state,
-        Some(InstanceStateName::Pending | InstanceStateName::Running)
-    )
-}
-
-fn machine(instance: &Instance, now: OffsetDateTime) -> Option<Machine> {
-    let launched = instance
-        .launch_time()
-        .and_then(|it| OffsetDateTime::from_unix_timestamp(it.secs()).ok());
-    Some(Machine {
-        id: instance.instance_id()?.to_owned(),
-        state: match is_up(instance) {
-            true => MachineState::Up,
-            false => MachineState::Down,
-        },
-        age: launched.map_or(0, |it| (now - it).whole_seconds()),
-    })
+    let call = session.ec2.describe_instances().instance_ids(id);
+    let answer = call.send().await;
+    match answer.map_err(|error| AwsError::new("ec2 DescribeInstances", error)) {
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(answer) => {
+            let mut all = answer.reservations().iter().flat_map(|it| it.instances());
+            Ok(all.find_map(Instance::of))
+        }
+    }
 }
 
 /// Terminates an instance; it is no error if it is gone already.
@@ -108,26 +67,10 @@ fn machine(instance: &Instance, now: OffsetDateTime) -> Option<Machine> {
 /// # Errors
 /// EC2 refuses.
 pub async fn terminate(session: &Session, id: &str) -> Result<(), AwsError> {
-    let answer = session
-        .ec2
-        .terminate_instances()
-        .instance_ids(id)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 TerminateInstances", error));
-    match answer {
+    let call = session.ec2.terminate_instances().instance_ids(id);
+    let answer = call.send().await;
+    match answer.map_err(|error| AwsError::new("ec2 TerminateInstances", error)) {
         Err(error) if error.kind != Kind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_names_are_no_instances() {
-        assert!(is_instance("i-0123456789abcdef0") && is_instance("i-01234567"));
-        assert!(!is_instance("i-robot") && !is_instance("host-1") && !is_instance(""));
     }
 }

@@ -3,7 +3,7 @@
 use super::current::{self, Found};
 use super::error::{FleetError, Refused, refused};
 use super::fleet::Wish;
-use super::instances::{is_up, one};
+use super::instances;
 use super::place::{Place, TYPES, places, subnets};
 use super::record::client_token;
 use super::{group, tags};
@@ -238,8 +238,8 @@ impl Call<'_> {
 
     /// A call that was made before gives the instance that it gave then, which may be gone by now.
     async fn is_still_there(&self, id: String) -> Result<Launched, FleetError> {
-        match one(self.session, &id).await? {
-            Some(instance) if !is_up(&instance) => Ok(Launched::Gone(id)),
+        match instances::one(self.session, &id).await? {
+            Some(instance) if !instance.is_up() => Ok(Launched::Gone(id)),
             // EC2 does not list a new one at once.
             _ => Ok(Launched::Up(id, self.place.clone())),
         }

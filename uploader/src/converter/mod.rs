@@ -16,7 +16,7 @@ pub mod heartbeat;
 pub mod idle;
 pub mod image;
 pub mod instance;
-pub(crate) mod instances;
+pub mod instances;
 pub mod judge;
 pub(crate) mod launch;
 pub mod logs;

@@ -2,7 +2,8 @@
 //! that was killed left behind. What an instance still runs of stays.
 
 use super::current::{self, root_snapshot};
-use super::{ConverterError, instance, make, tags};
+use super::instance::Instance;
+use super::{ConverterError, instances, make, tags};
 use crate::aws::{AwsError, Kind, Session};
 use crate::image::ImageDigest;
 use crate::vault::Names;
@@ -80,9 +81,9 @@ pub async fn plan(
             kept.extend(root);
             continue;
         }
-        let instances = instance::of_ami(session, id).await?.into_iter();
+        let instances = instances::of_ami(session, id).await?.into_iter();
         let running: Vec<String> = instances
-            .filter(instance::Instance::has_disk)
+            .filter(Instance::has_disk)
             .map(|it| it.id)
             .collect();
         if !running.is_empty() {

@@ -3,7 +3,8 @@
 use super::ConverterError;
 use super::current::{self, Found};
 use super::heartbeat::{self, Beat};
-use super::instance::{self, Instance};
+use super::instance::Instance;
+use super::instances;
 use crate::aws::Session;
 use crate::vault::Names;
 use time::OffsetDateTime;
@@ -28,7 +29,7 @@ pub async fn look(session: &Session, names: &Names) -> Result<Status, ConverterE
     let ami = current::find(session, names).await?;
     let mut others = heartbeat::all(session, names).await?;
     let mut instances = Vec::new();
-    for it in instance::list(session, names).await? {
+    for it in instances::of_vault(session, names).await? {
         let place = others.iter().position(|beat| beat.heartbeat.id == it.id);
         let beat = place.map(|place| others.swap_remove(place));
         instances.push((it, beat));

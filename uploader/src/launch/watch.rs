@@ -3,8 +3,8 @@
 use super::{LaunchError, Order, Reach, Wait, console, http};
 use crate::agent::Clock;
 use crate::aws::{AwsError, Session};
-use crate::converter::instances::one;
-use aws_sdk_ec2::types::{Instance, InstanceStateName};
+use crate::converter::instance::Instance;
+use crate::converter::instances;
 use serde::Serialize;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -115,15 +115,14 @@ impl Watch<'_> {
     /// One look: whether it has answered.
     async fn look(&mut self, seen: &mut Seen) -> Result<bool, LaunchError> {
         // EC2 may not know a new one yet.
-        let Some(found) = one(self.session, self.instance).await? else {
+        let Some(found) = instances::one(self.session, self.instance).await? else {
             seen.last = "EC2 does not list it yet".to_owned();
             return Ok(false);
         };
-        let state = found.state().and_then(|it| it.name());
-        match state {
-            Some(InstanceStateName::Pending) | None => return Ok(false),
-            Some(InstanceStateName::Running) => {}
-            Some(state) => return Err(self.ended(&found, state)),
+        match found.state.as_str() {
+            "pending" | "" => return Ok(false),
+            "running" => {}
+            _ => return Err(self.ended(found)),
         }
         if seen.stages.running.is_none() {
             seen.stages.running = Some(self.since());
@@ -179,24 +178,22 @@ impl Watch<'_> {
     }
 
     fn address(&self, found: &Instance, port: u16) -> Result<String, LaunchError> {
-        let no_address = || LaunchError::NoAddress {
-            instance: self.instance.to_owned(),
-        };
         let host = match &self.order.reach {
             Reach::At(address) => return Ok(address.clone()),
-            Reach::Public => found.public_ip_address(),
-            Reach::Private => found.private_ip_address(),
+            Reach::Public => &found.public_ip,
+            Reach::Private => &found.private_ip,
         };
-        let host = host.filter(|it| !it.is_empty()).ok_or_else(no_address)?;
+        let host = host.as_ref().ok_or_else(|| LaunchError::NoAddress {
+            instance: self.instance.to_owned(),
+        })?;
         Ok(format!("{host}:{port}"))
     }
 
-    fn ended(&self, found: &Instance, state: &InstanceStateName) -> LaunchError {
-        let reason = found.state_reason().and_then(|it| it.message());
+    fn ended(&self, found: Instance) -> LaunchError {
         LaunchError::Ended {
             instance: self.instance.to_owned(),
-            state: state.as_str().to_owned(),
-            why: reason.map(str::to_owned),
+            state: found.state,
+            why: found.reason,
         }
     }
 }

@@ -8,8 +8,9 @@ use crate::aws::model::check_ec2;
 use crate::aws::{AwsError, Params, Protocol};
 use crate::checks::Checks;
 use crate::checks::delete::{self, Denied};
-use crate::gateway::answer;
+use crate::gateway::client::Client;
 use crate::gateway::scope::{Fault, Refusal, is_unsigned_ec2_form};
+use crate::gateway::{answer, operation};
 use crate::http::{Body, Response, full};
 use crate::{ebs, ec2};
 use bytes::Bytes;
@@ -95,7 +96,12 @@ impl Shared {
     }
 
     /// Every other service: the body is read, and looked at.
-    pub(super) async fn whole(&self, asked: &Asked, body: Body) -> Result<Response, Failed> {
+    pub(super) async fn whole(
+        &self,
+        asked: &Asked,
+        body: Body,
+        client: Client,
+    ) -> Result<Response, Failed> {
         let mut body = read(body).await?;
         let fault = self.fault(asked, &body);
         if fault.is_some() {
@@ -103,15 +109,15 @@ impl Shared {
         }
         check_digest(asked, &body)?;
         let answer = if asked.service == "ec2" {
-            self.ec2(asked, body).await?
+            self.ec2(asked, body, client).await?
         } else {
-            self.elsewhere(asked, body).await?
+            self.elsewhere(asked, body, client).await?
         };
         upset::answer(fault.as_ref(), answer)
     }
 
     /// EC2: what is ours of it, and LocalStack's rest.
-    async fn ec2(&self, asked: &Asked, body: Bytes) -> Result<Response, AwsError> {
+    async fn ec2(&self, asked: &Asked, body: Bytes, client: Client) -> Result<Response, AwsError> {
         let params = ec2_params(&asked.parts, &body)?;
         let action = params.get("Action").filter(|action| !action.is_empty());
         let Some(action) = action else {
@@ -122,11 +128,16 @@ impl Shared {
         if let Some(answer) = ec2::handle(&self.services, &asked.caller, &params).await {
             return Ok(answer::ec2(action, &answer?, &asked.id));
         }
-        self.elsewhere(asked, body).await
+        self.elsewhere(asked, body, client).await
     }
 
     /// LocalStack's, checked.
-    async fn elsewhere(&self, asked: &Asked, body: Bytes) -> Result<Response, AwsError> {
+    async fn elsewhere(
+        &self,
+        asked: &Asked,
+        body: Bytes,
+        mut client: Client,
+    ) -> Result<Response, AwsError> {
         if asked.caller.access_key.is_empty() && is_unsigned_ec2_form(&asked.parts, &body) {
             let message = "Request is missing Authentication Token";
             return Err(Refusal::new(Fault::Missing, "ec2", message).error(Protocol::Ec2));
@@ -136,8 +147,22 @@ impl Shared {
             .before(&asked.caller, &asked.service, &asked.parts, Some(&body))
             .await
             .map(drop)?;
-        self.pass(asked, full(body)).await
+        if !takes_for_the_client(asked, &body) {
+            return self.pass(asked, full(body)).await;
+        }
+        tokio::select! {
+            biased;
+            () = client.gone() => Err(AwsError::unavailable("the client has gone")),
+            answer = self.pass(asked, full(body)) => answer,
+        }
     }
+}
+
+/// Whether what is done for a client that has gone is worse than nothing: a message that it waited
+/// for would be hidden from all others.
+fn takes_for_the_client(asked: &Asked, body: &Bytes) -> bool {
+    asked.service == "sqs"
+        && operation::of("sqs", &asked.parts, Some(body)).as_deref() == Some("ReceiveMessage")
 }
 
 /// The parameters of an EC2 call: a form, in the body of a POST or in the URL of a GET.

@@ -1,9 +1,8 @@
 use super::*;
 use crate::aws::AwsError;
-use crate::imds::RoleCredentials;
+use crate::imds::Roles;
 use crate::keys::BoxFuture;
-use crate::testing::{self, TestClock};
-use crate::world::InstanceProfile;
+use crate::testing::{self, StsDoes, TestClock, TestSts};
 use http_body_util::BodyExt;
 use std::sync::Mutex;
 use time::Duration;
@@ -12,7 +11,7 @@ use time::macros::datetime;
 /// What a test says.
 struct Told {
     facts: Mutex<Option<Facts>>,
-    credentials: Mutex<Result<Option<RoleCredentials>, AwsError>>,
+    roles: Roles,
 }
 
 impl Metadata for Told {
@@ -20,8 +19,11 @@ impl Metadata for Told {
         self.facts.lock().unwrap().clone()
     }
 
-    fn credentials(&self) -> BoxFuture<'_, Result<Option<RoleCredentials>, AwsError>> {
-        Box::pin(async { self.credentials.lock().unwrap().clone() })
+    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, AwsError>> {
+        Box::pin(async {
+            let instance = self.facts.lock().unwrap().clone().unwrap().instance;
+            self.roles.status(&instance).await
+        })
     }
 }
 
@@ -29,6 +31,7 @@ struct Bench {
     imds: Imds,
     told: Arc<Told>,
     clock: Arc<TestClock>,
+    sts: Arc<TestSts>,
 }
 
 fn bench() -> Bench {
@@ -40,6 +43,7 @@ fn bench() -> Bench {
         ("sg-2".to_owned(), "db".to_owned()),
     ];
     instance.interface.public_ip = Some("203.0.113.9".parse().unwrap());
+    let sts = Arc::new(TestSts::default());
     let told = Arc::new(Told {
         facts: Mutex::new(Some(Facts {
             instance,
@@ -47,12 +51,13 @@ fn bench() -> Bench {
             subnet_cidr: "172.31.0.0/20".to_owned(),
             vpc_cidr: Some("172.31.0.0/16".to_owned()),
         })),
-        credentials: Mutex::new(Ok(None)),
+        roles: Roles::new(sts.clone(), clock.clone()),
     });
     Bench {
         imds: Imds::new(told.clone(), clock.clone(), 1),
         told,
         clock,
+        sts,
     }
 }
 
@@ -246,55 +251,99 @@ async fn the_identity_document_says_who_it_is() {
     assert_eq!(bench.get("/latest/dynamic").await.1, "instance-identity/");
 }
 
+const IAM: &str = "/latest/meta-data/iam";
+const ROLES: &str = "/latest/meta-data/iam/security-credentials";
+
+impl Bench {
+    fn profile(&self, name: &str) {
+        self.change(|facts| facts.instance.profile = Some(testing::profile(name)));
+    }
+
+    async fn json(&self, path: &str) -> serde_json::Value {
+        let (status, text) = self.get(path).await;
+        assert_eq!(status, 200, "{path}");
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
 #[tokio::test]
 async fn a_role_is_told_with_its_credentials() {
     let bench = bench();
-    let base = "/latest/meta-data/iam";
-    let keys = format!("{base}/security-credentials");
-    bench.change(|facts| {
-        facts.instance.profile = Some(InstanceProfile {
-            arn: "arn:aws:iam::111111111111:instance-profile/p".to_owned(),
-            id: "AIPA1".to_owned(),
-        });
-    });
-    // A profile without a role.
-    assert_eq!(bench.get(&keys).await.0, 404);
-    let now = datetime!(2026-01-01 00:00:00 UTC);
-    *bench.told.credentials.lock().unwrap() = Ok(Some(RoleCredentials {
-        role: "web".to_owned(),
-        access_key_id: "LSIA1".to_owned(),
-        secret_access_key: "s".to_owned(),
-        session_token: "t".to_owned(),
-        updated: now,
-        expires: now + Duration::hours(1),
-    }));
-    assert_eq!(bench.get(base).await.1, "info\nsecurity-credentials/");
-    assert_eq!(
-        bench.get(&format!("{keys}/")).await,
-        (200, "web".to_owned())
-    );
-    let json = async |path: &str| -> serde_json::Value {
-        serde_json::from_str(&bench.get(path).await.1).unwrap()
-    };
-    let given = json(&format!("{keys}/web")).await;
+    assert_eq!(bench.get(ROLES).await.0, 404);
+    bench.profile("web");
+    assert_eq!(bench.get(IAM).await.1, "info\nsecurity-credentials/");
+    for path in [ROLES.to_owned(), format!("{ROLES}/")] {
+        assert_eq!(bench.get(&path).await, (200, "web-role".to_owned()));
+    }
+    let role = format!("{ROLES}/web-role");
+    let given = bench.json(&role).await;
     for (name, value) in [
         ("Code", "Success"),
         ("Type", "AWS-HMAC"),
-        ("AccessKeyId", "LSIA1"),
-        ("SecretAccessKey", "s"),
-        ("Token", "t"),
+        ("AccessKeyId", "web-role-0"),
+        ("SecretAccessKey", "secret"),
+        ("Token", "token"),
         ("LastUpdated", "2026-01-01T00:00:00Z"),
         ("Expiration", "2026-01-01T01:00:00Z"),
     ] {
         assert_eq!(given[name], value, "{name}");
     }
-    assert_eq!(bench.get(&format!("{keys}/db")).await.0, 404);
-    let info = json(&format!("{base}/info")).await;
+    assert_eq!(bench.get(&format!("{ROLES}/db-role")).await.0, 404);
+    let info = bench.json(&format!("{IAM}/info")).await;
+    assert_eq!(info["Code"], "Success");
     assert_eq!(info["InstanceProfileId"], "AIPA1");
+    assert_eq!(info["LastUpdated"], "2026-01-01T00:00:00Z");
 
-    *bench.told.credentials.lock().unwrap() = Err(AwsError::new("AccessDenied", "no such trust"));
-    assert_eq!(bench.get(&keys).await.0, 503);
-    let refused = json(&format!("{keys}/web")).await;
+    // Ten minutes before they end, there are others.
+    bench.clock.advance(Duration::minutes(50));
+    let given = bench.json(&role).await;
+    for (name, value) in [
+        ("Code", "Success"),
+        ("AccessKeyId", "web-role-1"),
+        ("LastUpdated", "2026-01-01T00:50:00Z"),
+        ("Expiration", "2026-01-01T01:50:00Z"),
+    ] {
+        assert_eq!(given[name], value, "{name}");
+    }
+}
+
+/// SDKs go by the code, where the answer is 200; they ask again after a 503, and take a 404 of the
+/// list for an instance without a role.
+#[tokio::test]
+async fn a_role_without_credentials_is_told_as_sdks_understand_it() {
+    let bench = bench();
+    bench.profile("web");
+    let (role, info) = (format!("{ROLES}/web-role"), format!("{IAM}/info"));
+    assert_eq!(bench.json(&role).await["Code"], "Success");
+    bench.sts.does(StsDoes::Refuses);
+    bench.clock.advance(Duration::minutes(59));
+    assert_eq!(bench.json(&role).await["AccessKeyId"], "web-role-0");
+    bench.clock.advance(Duration::minutes(1));
+    assert_eq!(bench.get(ROLES).await, (200, "web-role".to_owned()));
+    let refused = bench.json(&role).await;
     assert_eq!(refused["Code"], "AssumeRoleUnauthorizedAccess");
-    assert_eq!(json(&format!("{base}/info")).await["Code"], "Success");
+    assert_eq!(refused["LastUpdated"], "2026-01-01T01:00:00Z");
+    assert_eq!(refused["AccessKeyId"], serde_json::Value::Null);
+    assert_eq!(bench.json(&info).await["Code"], "Success");
+    assert_eq!(bench.get(&format!("{ROLES}/db-role")).await.0, 404);
+
+    bench.sts.does(StsDoes::Fails);
+    for path in [ROLES, &role] {
+        assert_eq!(bench.get(path).await.0, 503, "{path}");
+    }
+    assert_eq!(bench.json(&info).await["Code"], "Success");
+
+    bench.sts.change("web", None);
+    for path in [ROLES, &role] {
+        assert_eq!(bench.get(path).await.0, 404, "{path}");
+    }
+    let told = bench.json(&info).await;
+    assert_eq!(told["Code"], "Success");
+    let message = told["Message"].as_str().unwrap();
+    assert!(message.contains("does not contain a role"), "{message}");
+
+    bench.profile("gone");
+    assert_eq!(bench.get(ROLES).await.0, 404);
+    let told = bench.json(&info).await;
+    assert_eq!(told["Code"], "InstanceProfileNotFound");
 }

@@ -8,7 +8,7 @@ mod outbound;
 mod services;
 
 use super::*;
-use crate::imds::{Facts, Metadata, RoleCredentials};
+use crate::imds::{Facts, Metadata, RoleStatus};
 use crate::keys::BoxFuture;
 use crate::testing::{TestClock, caller, instance, world};
 use guest::Guest;
@@ -31,8 +31,8 @@ impl Metadata for Told {
         self.0.lock().unwrap().clone()
     }
 
-    fn credentials(&self) -> BoxFuture<'_, Result<Option<RoleCredentials>, crate::aws::AwsError>> {
-        Box::pin(async { Ok(None) })
+    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, crate::aws::AwsError>> {
+        Box::pin(async { Ok(RoleStatus::NoProfile) })
     }
 }
 

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 use uploader::Class;
-use uploader::converter::instance::{self, Instance};
+use uploader::converter::instance::Instance;
+use uploader::converter::instances;
 use uploader::converter::logs::{console, news, tail};
 
 /// How often is looked for more.
@@ -40,13 +41,13 @@ impl Logs {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
         let place = aws.place().await?;
         let mut shown: BTreeMap<String, String> = BTreeMap::new();
-        let instances = async || -> Result<Vec<Instance>, Failure> {
-            let mut all = instance::list(&place.session, &place.names).await?;
+        let listed = async || -> Result<Vec<Instance>, Failure> {
+            let mut all = instances::of_vault(&place.session, &place.names).await?;
             all.retain(|it| self.instance.as_ref().is_none_or(|id| *id == it.id));
             Ok(all)
         };
         interruptible(async |cancel| {
-            let first = instances().await?;
+            let first = listed().await?;
             if let (Some(id), true) = (&self.instance, first.is_empty()) {
                 let vault = &place.names.vault;
                 return Err(Failure::new(
@@ -79,7 +80,7 @@ impl Logs {
                     () = tokio::time::sleep(EVERY) => {}
                     () = cancel.cancelled() => return Ok(()),
                 }
-                all = instances().await?;
+                all = listed().await?;
             }
         })
         .await

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::io::{BufRead, IsTerminal, Write};
 use uploader::Class;
-use uploader::converter::instance;
+use uploader::converter::instances;
 use uploader::converter::status;
 
 /// Terminate the converters
@@ -60,7 +60,9 @@ impl Stop {
             let ids: Vec<String> = all.iter().map(|(it, _)| it.id.clone()).collect();
             if !self.dry_run && !ids.is_empty() {
                 place.say_who();
-                instance::terminate(&place.session, &ids).await?;
+                for id in &ids {
+                    instances::terminate(&place.session, id).await?;
+                }
             }
             if !self.json {
                 let done = match self.dry_run {

@@ -10,10 +10,10 @@ use super::parts::keys::{self, Found};
 use super::parts::{optional, queues, role};
 use super::{Names, VaultError, tags};
 use crate::aws::{AwsError, Session};
-use crate::converter::judge::MachineState;
+use crate::converter::instance::Instance;
 use crate::converter::{group, instances};
 use crate::store::list_images;
-use aws_sdk_ec2::types::{Filter, InstanceStateName};
+use aws_sdk_ec2::types::Filter;
 use aws_sdk_kms::types::KeyState;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -27,11 +27,8 @@ const MOST_LOOKS: u32 = 150;
 /// # Errors
 /// AWS refuses.
 pub async fn look_for_removal(session: &Session, names: &Names) -> Result<Facts, VaultError> {
-    let now = time::OffsetDateTime::UNIX_EPOCH;
-    let machines = instances::of_vault(session, names, &[], now).await?;
-    let up = machines
-        .into_iter()
-        .filter(|it| it.state == MachineState::Up);
+    let all = instances::of_vault(session, names).await?;
+    let up = all.into_iter().filter(Instance::is_up);
     let mut facts = Facts {
         converters: up.map(|it| it.id).collect(),
         groups: group::all(session, names).await?,
@@ -169,8 +166,7 @@ async fn end_converter(
     instances::terminate(session, id).await?;
     for _ in 0..MOST_LOOKS {
         let there = instances::one(session, id).await?;
-        let state = there.and_then(|it| it.state).and_then(|it| it.name);
-        if matches!(state, None | Some(InstanceStateName::Terminated)) {
+        if !there.is_some_and(|it| it.has_disk()) {
             break;
         }
         pause(cancel).await?;

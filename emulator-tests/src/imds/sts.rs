@@ -1,0 +1,205 @@
+//! Where roles of instance profiles are looked up and taken on: LocalStack's IAM and STS.
+
+use crate::aws::{AwsError, Caller};
+use crate::keys::BoxFuture;
+use crate::network::localstack::IAM;
+use crate::upstream::Upstream;
+use serde::Deserialize;
+
+const STS: (&str, &str) = ("sts", "2011-06-15");
+
+/// An instance profile, as IAM has it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileNow {
+    /// `AIPA…`: another one than the instance was given, if it was deleted and made again.
+    pub id: String,
+    /// Its role, if it has one.
+    pub role: Option<Role>,
+}
+
+/// A role of an instance profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// `arn:aws:iam::ACCOUNT:role/NAME`.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What STS gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionKeys {
+    /// `LSIA…`.
+    pub access_key_id: String,
+    /// The secret.
+    pub secret_access_key: String,
+    /// The session's token.
+    pub session_token: String,
+}
+
+/// Where roles are looked up and taken on.
+pub trait Sts: Send + Sync {
+    /// An instance profile by its name; `None` if there is none.
+    fn profile<'a>(
+        &'a self,
+        caller: &'a Caller,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ProfileNow>, AwsError>>;
+
+    /// Takes on a role for this many seconds. Below 500, an error's status says that STS refuses.
+    fn assume<'a>(
+        &'a self,
+        caller: &'a Caller,
+        role: &'a Role,
+        session: &'a str,
+        seconds: i64,
+    ) -> BoxFuture<'a, Result<SessionKeys, AwsError>>;
+}
+
+impl Sts for Upstream {
+    fn profile<'a>(
+        &'a self,
+        caller: &'a Caller,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ProfileNow>, AwsError>> {
+        Box::pin(async move {
+            let params = [("InstanceProfileName", name)];
+            let absent = ["NoSuchEntity", "ValidationError"];
+            let found = self
+                .find(caller, IAM, "GetInstanceProfile", &params, &absent)
+                .await?;
+            found.map(|body| profile(&body)).transpose()
+        })
+    }
+
+    fn assume<'a>(
+        &'a self,
+        caller: &'a Caller,
+        role: &'a Role,
+        session: &'a str,
+        seconds: i64,
+    ) -> BoxFuture<'a, Result<SessionKeys, AwsError>> {
+        Box::pin(async move {
+            let seconds = seconds.to_string();
+            let params = [
+                ("RoleArn", &*role.arn),
+                ("RoleSessionName", session),
+                ("DurationSeconds", &seconds),
+            ];
+            keys(&self.perform(caller, STS, "AssumeRole", &params).await?)
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ProfileAnswer {
+    get_instance_profile_result: ProfileResult,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ProfileResult {
+    instance_profile: ProfileItem,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ProfileItem {
+    instance_profile_id: String,
+    #[serde(default)]
+    roles: RoleList,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RoleList {
+    #[serde(rename = "member", default)]
+    members: Vec<RoleItem>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RoleItem {
+    arn: String,
+    role_name: String,
+}
+
+fn profile(xml: &str) -> Result<ProfileNow, AwsError> {
+    let answer: ProfileAnswer = parse(xml)?;
+    let it = answer.get_instance_profile_result.instance_profile;
+    let first = it.roles.members.into_iter().next();
+    Ok(ProfileNow {
+        id: it.instance_profile_id,
+        role: first.map(|it| Role {
+            arn: it.arn,
+            name: it.role_name,
+        }),
+    })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AssumeRoleAnswer {
+    assume_role_result: AssumeRoleResult,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AssumeRoleResult {
+    credentials: CredentialsItem,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CredentialsItem {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+}
+
+fn keys(xml: &str) -> Result<SessionKeys, AwsError> {
+    let answer: AssumeRoleAnswer = parse(xml)?;
+    let it = answer.assume_role_result.credentials;
+    Ok(SessionKeys {
+        access_key_id: it.access_key_id,
+        secret_access_key: it.secret_access_key,
+        session_token: it.session_token,
+    })
+}
+
+fn parse<'a, T: Deserialize<'a>>(xml: &'a str) -> Result<T, AwsError> {
+    quick_xml::de::from_str(xml)
+        .map_err(|error| AwsError::unavailable(format!("LocalStack's answer: {error}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read() {
+        let xml = |roles: &str| {
+            format!(
+                "<GetInstanceProfileResponse><GetInstanceProfileResult><InstanceProfile>\
+                 <InstanceProfileId>AIPA1</InstanceProfileId><Arn>arn:p</Arn>{roles}<Tags/>\
+                 </InstanceProfile></GetInstanceProfileResult></GetInstanceProfileResponse>"
+            )
+        };
+        let one = "<Roles><member><Path>/</Path><RoleName>r</RoleName><Arn>arn:r</Arn>\
+                   <CreateDate>2026-01-01T00:00:00Z</CreateDate></member></Roles>";
+        let found = profile(&xml(one)).unwrap();
+        assert_eq!(found.id, "AIPA1");
+        let role = found.role.unwrap();
+        assert_eq!((&*role.arn, &*role.name), ("arn:r", "r"));
+        assert_eq!(profile(&xml("<Roles/>")).unwrap().role, None);
+        let given = keys(
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>LSIA</AccessKeyId>\
+             <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
+             <Expiration>2026-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult>\
+             </AssumeRoleResponse>",
+        );
+        assert_eq!(given.unwrap().access_key_id, "LSIA");
+        assert!(keys("<html>").is_err());
+    }
+}
