@@ -168,7 +168,7 @@ impl AgentArgs {
     }
 
     async fn agent(&self, place: &Place, id: String) -> Result<Agent, Failure> {
-        let Place { session, names } = place;
+        let Place { session, names, .. } = place;
         Ok(Agent {
             machine: Machine {
                 own: Whereabouts::from(names),

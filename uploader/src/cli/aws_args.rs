@@ -1,6 +1,6 @@
 //! The AWS habits of every command: who, where, and which vault.
 
-use super::Failure;
+use super::{Failure, progress};
 use clap::Args;
 use std::fs::File;
 use std::io::Read;
@@ -35,6 +35,8 @@ pub(crate) struct AwsArgs {
 pub(crate) struct Place {
     pub(crate) session: Session,
     pub(crate) names: Names,
+    /// Whether the command is about others as well.
+    is_one_of_several: bool,
 }
 
 /// Most of a file of certificates that is read, to be passed on.
@@ -74,6 +76,7 @@ impl AwsArgs {
             regions.push(None);
         }
         let mut places = Vec::new();
+        let is_one_of_several = regions.len() > 1;
         for region in regions {
             let session = Session::connect(&Options {
                 profile: self.profile.clone(),
@@ -92,7 +95,10 @@ impl AwsArgs {
                 &session.region,
                 &session.partition,
             )?;
-            places.push(Place { session, names });
+            places.push(Place {
+                is_one_of_several,
+                ..Place::new(session, names)
+            });
         }
         Ok(places)
     }
@@ -113,11 +119,38 @@ impl AwsArgs {
 }
 
 impl Place {
+    /// The only one that a command is about.
+    pub(crate) fn new(session: Session, names: Names) -> Place {
+        Place {
+            session,
+            names,
+            is_one_of_several: false,
+        }
+    }
+
+    /// Whether the command is about other regions as well.
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.is_one_of_several
+    }
+
     /// Says who is about to change what: before the first change, on standard error.
     pub(crate) fn say_who(&self) {
         let Session {
             caller_arn, region, ..
         } = &self.session;
-        eprintln!("uploader: as {caller_arn} in {region}");
+        self.say(&format!("as {caller_arn} in {region}"));
+    }
+
+    /// Says what happens here, on standard error.
+    pub(crate) fn say(&self, what: &str) {
+        progress::say(&self.label(what));
+    }
+
+    /// What happens here: with the region before it, where there are several.
+    pub(crate) fn label(&self, what: &str) -> String {
+        match self.is_one_of_several {
+            true => format!("{}: {what}", self.session.region),
+            false => what.to_owned(),
+        }
     }
 }

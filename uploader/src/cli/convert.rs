@@ -6,17 +6,15 @@ use super::follow::{Followed, Follower};
 use super::interrupt::interruptible;
 use super::keeper::{ConverterArgs, Keeper};
 use super::snapshot_key::snapshot_key;
+use super::table::{Row, Table};
 use clap::Args;
-use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
-use uploader::converter::heartbeat::FRESH;
-use uploader::regions::{Choice, Via};
+use uploader::converter::Fleet;
 use uploader::request::{self, AmiSpec, ImageRef, Request};
 use uploader::store::find_image;
 
@@ -50,7 +48,7 @@ pub(crate) struct Convert {
 }
 
 /// What the AMI is to be like, and how long to wait for it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct AmiArgs {
     /// Name of the AMI [default: the image's name with digits of digest and request]
     #[arg(long, value_name = "NAME")]
@@ -98,43 +96,49 @@ impl Convert {
                     name: found.name,
                     digest: found.digest,
                 };
-                let key = self.ami.key(&place).await?;
-                let request = self.ami.request(&place, image, key)?;
-                requests.push((place, request));
+                let spec = self.ami.spec(self.ami.key(&place).await?);
+                let request = self.ami.request(&place, image, spec)?;
+                let fleet = self.ami.fleet(aws, &place)?;
+                requests.push((place, fleet, request));
             }
-            let asked = self.ami.ask(aws, requests, self.dry_run, &cancel).await?;
-            asked.print(self.json, out)
+            let rows = self.carry_out(requests, &cancel).await;
+            let table = Table {
+                rows,
+                is_dry: self.dry_run,
+                again: "the same command with only these regions asks again there, and there only",
+            };
+            table.print(self.json, out)
         })
         .await
     }
-}
 
-/// What became of the requests.
-pub(crate) struct Asked {
-    pub(crate) rows: Vec<Row>,
-    dry_run: bool,
-}
-
-/// What became of an image in one region.
-pub(crate) struct Row {
-    pub(crate) region: String,
-    /// The request; none where nothing got that far, or the AMI is a copy.
-    pub(crate) request: Option<Request>,
-    pub(crate) followed: Option<Followed>,
-    /// How the AMI got there, and why so, where there was a choice.
-    pub(crate) choice: Option<Choice>,
-    pub(crate) failure: Option<Failure>,
-}
-
-impl Row {
-    pub(crate) fn new(region: &str, choice: Option<Choice>) -> Row {
-        Row {
-            region: region.to_owned(),
-            request: None,
-            followed: None,
-            choice,
-            failure: None,
+    /// Carries requests out in all regions at once. One that fails does not hold up the others.
+    async fn carry_out(
+        &self,
+        requests: Vec<(Place, Option<Fleet>, Request)>,
+        cancel: &CancellationToken,
+    ) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let mut tasks = Vec::new();
+        for (place, fleet, request) in requests {
+            let mut row = Row::new(&place.session.region);
+            row.asks(&request);
+            rows.push(row);
+            if !self.dry_run {
+                let (ami, cancel) = (self.ami.clone(), cancel.clone());
+                tasks.push(tokio::spawn(async move {
+                    ami.carry_out(&place, fleet, request, &cancel).await
+                }));
+            }
         }
+        for (row, task) in rows.iter_mut().zip(tasks) {
+            match task.await {
+                Ok(Ok(followed)) => row.followed = followed,
+                Ok(Err(failure)) => row.failure = Some(failure),
+                Err(error) => row.failure = Some(Failure::lost(&error)),
+            }
+        }
+        rows
     }
 }
 
@@ -147,20 +151,24 @@ impl AmiArgs {
         }
     }
 
-    /// The request for one region.
-    pub(crate) fn request(
-        &self,
-        place: &Place,
-        image: ImageRef,
-        kms_key: Option<String>,
-    ) -> Result<Request, Failure> {
-        let ami = AmiSpec {
+    /// What the AMI is to be like in one region, with the key that was asked for there.
+    pub(crate) fn spec(&self, kms_key: Option<String>) -> AmiSpec {
+        AmiSpec {
             name: self.ami_name.clone(),
             description: self.description.clone(),
             version: self.image_version.clone(),
             tags: self.tag.iter().cloned().collect(),
             kms_key,
-        };
+        }
+    }
+
+    /// The request for one region.
+    pub(crate) fn request(
+        &self,
+        place: &Place,
+        image: ImageRef,
+        ami: AmiSpec,
+    ) -> Result<Request, Failure> {
         let life = time::Duration::hours(self.expires.into());
         let now = OffsetDateTime::now_utc();
         let request = Request::new(&place.names, image, ami, now, life, random()?);
@@ -170,68 +178,32 @@ impl AmiArgs {
         Ok(request)
     }
 
-    /// Signs and sends requests, sees to it that somebody takes them, and waits for what becomes of
-    /// them, in all regions at once. One that fails does not hold up the others.
-    pub(crate) async fn ask(
-        &self,
-        aws: &AwsArgs,
-        requests: Vec<(Place, Request)>,
-        dry_run: bool,
-        cancel: &CancellationToken,
-    ) -> Result<Asked, Failure> {
-        // What can be wrong with a converter is said before anything is sent.
-        let fleets = requests
-            .iter()
-            .map(|(place, _)| self.converter.fleet(aws, place))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut rows: Vec<Row> = requests
-            .iter()
-            .map(|(place, _)| Row::new(&place.session.region, None))
-            .collect();
-        // One line can be drawn at a time.
-        let is_alone = requests.len() == 1;
-        let mut followers = JoinSet::new();
-        for (index, ((place, request), fleet)) in requests.into_iter().zip(fleets).enumerate() {
-            rows[index].request = Some(request.clone());
-            if dry_run {
-                continue;
-            }
-            let follower = Follower {
-                place,
-                request,
-                keeper: fleet.map(Keeper::new),
-                patience: Duration::from_secs(self.timeout.into()),
-                is_alone,
-                cancel: cancel.clone(),
-            };
-            let no_wait = self.no_wait;
-            followers.spawn(async move {
-                let followed = match (follower.send().await, no_wait) {
-                    (Err(failure), _) => Err(failure),
-                    (Ok(()), true) => follower.settle().await.map(|()| None),
-                    (Ok(()), false) => follower.follow().await.map(Some),
-                };
-                (index, followed)
-            });
-        }
-        while let Some(followed) = followers.join_next().await {
-            let lost = |error| Failure::new(Class::Failed, format!("a thread is gone: {error}"));
-            match followed.map_err(lost)? {
-                (index, Ok(followed)) => rows[index].followed = followed,
-                (index, Err(failure)) => rows[index].failure = Some(failure),
-            }
-        }
-        Ok(Asked { rows, dry_run })
+    /// What has to be there to take requests in a region; nothing if others see to that.
+    pub(crate) fn fleet(&self, aws: &AwsArgs, place: &Place) -> Result<Option<Fleet>, Failure> {
+        self.converter.fleet(aws, place)
     }
 
-    /// Whether a converter is in a region, or can be launched there.
-    pub(crate) async fn is_served(&self, aws: &AwsArgs, place: &Place) -> Result<bool, Failure> {
-        let Some(fleet) = self.converter.fleet(aws, place)? else {
-            // Somebody else sees to that.
-            return Ok(true);
+    /// Signs and sends a request, sees to it that somebody takes it, and waits for its AMI: none if
+    /// that is not waited for.
+    pub(crate) async fn carry_out(
+        &self,
+        place: &Place,
+        fleet: Option<Fleet>,
+        request: Request,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Followed>, Failure> {
+        let follower = Follower {
+            place: place.clone(),
+            request,
+            keeper: fleet.map(|it| Keeper::new(place.clone(), it)),
+            patience: self.patience(),
+            cancel: cancel.clone(),
         };
-        let is_there = fleet.look().await?.pulses.iter().any(|it| it.age <= FRESH);
-        Ok(is_there || fleet.has_ami().await?)
+        follower.send().await?;
+        match self.no_wait {
+            true => follower.settle().await.map(|()| None),
+            false => follower.follow().await.map(Some),
+        }
     }
 
     /// Whether AMIs are not waited for.
@@ -245,88 +217,8 @@ impl AmiArgs {
     }
 }
 
-impl Asked {
-    /// Prints all of them, as one table; the first that failed is the failure.
-    pub(crate) fn print(self, as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
-        let is_one = self.rows.len() == 1;
-        if as_json {
-            let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
-            writeln!(out, "{}", json!({"regions": rows})).map_err(Failure::stdout)?;
-        } else {
-            for row in &self.rows {
-                if let Some(line) = row.text(is_one, self.dry_run) {
-                    writeln!(out, "{line}").map_err(Failure::stdout)?;
-                }
-            }
-        }
-        let failed: Vec<&str> = self
-            .rows
-            .iter()
-            .filter(|it| it.failure.is_some())
-            .map(|it| it.region.as_str())
-            .collect();
-        if !is_one && !failed.is_empty() {
-            eprintln!(
-                "uploader: {} of {} regions failed ({}); the same command with only these regions \
-                 goes on there, and what is sent is not sent again",
-                failed.len(),
-                self.rows.len(),
-                failed.join(", ")
-            );
-        }
-        let mut failures = self.rows.into_iter().filter_map(|it| it.failure);
-        failures.next().map_or(Ok(()), Err)
-    }
-}
-
-impl Row {
-    fn json(&self) -> Value {
-        let request = self.request.as_ref();
-        json!({
-            "region": self.region,
-            "request": request.map(|it| it.id),
-            "name": request.map(|it| &it.image.name),
-            "digest": request.map(|it| it.image.digest),
-            "ami_name": request.map(Request::ami_name),
-            "ami": self.followed.as_ref().map(|it| &it.ami),
-            "snapshot": self.followed.as_ref().map(|it| &it.snapshot),
-            "expires": request.map(|it| it.expires.unix_timestamp()),
-            "via": self.choice.as_ref().map(|it| it.via),
-            "reason": self.choice.as_ref().map(|it| &it.why),
-            "error": self.failure.as_ref().map(Failure::message),
-        })
-    }
-
-    fn text(&self, is_one: bool, dry_run: bool) -> Option<String> {
-        let region = &self.region;
-        let name = self.request.as_ref().map(Request::ami_name);
-        let name = name.unwrap_or_default();
-        if let Some(failure) = &self.failure {
-            return (!is_one).then(|| format!("failed {region} {}", failure.message()));
-        }
-        let line = match &self.followed {
-            Some(Followed { ami, .. }) if is_one => ami.clone(),
-            Some(Followed { ami, .. }) => format!("{ami} {region} {name}"),
-            None if dry_run => match &self.choice {
-                Some(Choice { via: Via::Copy, .. }) => format!("would copy the AMI to {region}"),
-                _ => format!("would request {name} in {region}"),
-            },
-            None => {
-                let id = self.request.as_ref().map(|it| it.id.to_string());
-                format!("{} {region} {name}", id.unwrap_or_default())
-            }
-        };
-        match &self.choice {
-            Some(Choice { via, why }) if !is_one => {
-                Some(format!("{} ({via}: {why})", line.trim_end()))
-            }
-            _ => Some(line.trim_end().to_owned()),
-        }
-    }
-}
-
 /// Sixteen bytes that nobody has had before.
-pub(super) fn random() -> Result<[u8; 16], Failure> {
+pub(crate) fn random() -> Result<[u8; 16], Failure> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")
         .and_then(|mut it| it.read_exact(&mut bytes))

@@ -19,6 +19,9 @@ use uploader::store::StoreError;
 use uploader::vault::{NameError, VaultError};
 use uploader::verify::VerifyError;
 
+/// Exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -60,8 +63,13 @@ impl Failure {
     /// Ctrl-C; what there is to say was said.
     pub(crate) fn interrupted() -> Failure {
         let mut failure = Failure::new(Class::Failed, "interrupted");
-        failure.silent = Some(130);
+        failure.silent = Some(INTERRUPTED);
         failure
+    }
+
+    /// A thread that ended early.
+    pub(crate) fn lost(error: &tokio::task::JoinError) -> Failure {
+        Failure::new(Class::Failed, format!("a thread is gone: {error}"))
     }
 
     /// What there is to say was said on standard output.
@@ -77,6 +85,11 @@ impl Failure {
         // As in `uploader vault list | head`: the reader has gone, and has what it wanted.
         failure.silent = (error.kind() == io::ErrorKind::BrokenPipe).then_some(0);
         failure
+    }
+
+    /// Whether it is Ctrl-C.
+    pub(crate) fn is_interrupt(&self) -> bool {
+        self.silent == Some(INTERRUPTED)
     }
 
     /// What it says.

@@ -32,8 +32,6 @@ pub(crate) struct Follower {
     /// Sees to it that somebody takes it; `None`: others do.
     pub(crate) keeper: Option<Keeper>,
     pub(crate) patience: Duration,
-    /// Whether it may draw how far the request is.
-    pub(crate) is_alone: bool,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -43,12 +41,13 @@ impl Follower {
     /// # Errors
     /// KMS or SQS refuses.
     pub(crate) async fn send(&self) -> Result<(), Failure> {
-        let Place { session, names } = &self.place;
+        let Place { session, names, .. } = &self.place;
         self.place.say_who();
         let message = request::sign(session, names, &self.request).await?;
         request::send(session, names, &message).await?;
         let Request { id, image, .. } = &self.request;
-        eprintln!("uploader: request {id} for {}@{}", image.name, image.digest);
+        let what = format!("request {id} for {}@{}", image.name, image.digest);
+        self.place.say(&what);
         Ok(())
     }
 
@@ -69,7 +68,6 @@ impl Follower {
     /// It failed, or nobody finished it in time, or nobody can be launched, or Ctrl-C.
     pub(crate) async fn follow(mut self) -> Result<Followed, Failure> {
         let mut shown = Shown {
-            is_alone: self.is_alone,
             is_kept: self.keeper.is_some(),
             ..Shown::default()
         };
@@ -79,7 +77,7 @@ impl Follower {
     }
 
     async fn wait(&mut self, shown: &mut Shown) -> Result<Followed, Failure> {
-        let Place { session, names } = &self.place;
+        let Place { session, names, .. } = &self.place;
         let id = self.request.id;
         let began = Instant::now();
         let mut moved: Option<(Instant, Moved)> = None;
@@ -126,10 +124,10 @@ impl Follower {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = self.cancel.cancelled() => {
-                    eprintln!(
-                        "uploader: not waiting any more; request {id} goes on, and uploader requests \
-                         shows what becomes of it"
-                    );
+                    self.place.say(&format!(
+                        "not waiting any more; request {id} goes on, and uploader requests shows \
+                         what becomes of it"
+                    ));
                     return Err(Failure::interrupted());
                 }
             }
@@ -169,8 +167,7 @@ fn ended(record: &Record) -> Option<Result<Followed, Failure>> {
 /// What a person sees meanwhile.
 #[derive(Default)]
 struct Shown {
-    line: Option<(Option<Line>, Progress)>,
-    is_alone: bool,
+    line: Option<(Line, Progress)>,
     is_kept: bool,
     nobody: bool,
     trouble: Option<String>,
@@ -181,13 +178,13 @@ impl Shown {
         let Some(record) = record else {
             if elapsed > NOBODY_AFTER && !self.nobody && !self.is_kept {
                 self.nobody = true;
-                eprintln!("uploader: no agent has taken the request yet (uploader agent is one)");
+                place.say("no agent has taken the request yet (uploader agent is one)");
             }
             return;
         };
         if record.trouble.is_some() && record.trouble != self.trouble {
             let why = record.trouble.as_deref().unwrap_or_default();
-            eprintln!("uploader: the agent tries again later: {why}");
+            place.say(&format!("the agent tries again later: {why}"));
             self.trouble = record.trouble.clone();
         }
         let told = journal::progress(&place.session, &place.names, &record.id).await;
@@ -197,18 +194,13 @@ impl Shown {
         let same = |before: &Progress| before.snapshot == now.snapshot && before.put <= now.put;
         match &mut self.line {
             Some((line, before)) if same(before) => {
-                if let Some(line) = line {
-                    line.advance(now.put - before.put);
-                }
+                line.advance(now.put - before.put);
                 *before = now;
             }
             _ => {
                 self.finish();
-                let line = self.is_alone.then(|| {
-                    let line = Line::count("blocks put", now.total);
-                    line.advance(now.put);
-                    line
-                });
+                let line = Line::count(place.label("blocks put"), now.total);
+                line.advance(now.put);
                 self.line = Some((line, now));
             }
         }
@@ -220,7 +212,7 @@ impl Shown {
     }
 
     fn finish(&mut self) {
-        if let Some((Some(line), _)) = self.line.take() {
+        if let Some((line, _)) = self.line.take() {
             line.finish();
         }
     }

@@ -69,7 +69,7 @@ async fn connect(data: UserData) -> Result<Place, Failure> {
         ..
     } = &session;
     let names = Names::new(&data.vault, account, region, partition)?;
-    Ok(Place { session, names })
+    Ok(Place::new(session, names))
 }
 
 /// Whether it may help to wait.

@@ -96,6 +96,7 @@ impl ConverterArgs {
 
 /// Looks again and again whether somebody is there for one request.
 pub(crate) struct Keeper {
+    place: Place,
     fleet: Fleet,
     began: Instant,
     next: Instant,
@@ -113,9 +114,10 @@ enum Looked {
 }
 
 impl Keeper {
-    pub(crate) fn new(fleet: Fleet) -> Keeper {
+    pub(crate) fn new(place: Place, fleet: Fleet) -> Keeper {
         let now = Instant::now();
         Keeper {
+            place,
             fleet,
             began: now,
             next: now,
@@ -158,7 +160,8 @@ impl Keeper {
     }
 
     async fn look(&mut self, request: &Uuid, taken: bool) -> Result<Looked, Failure> {
-        let settled = self.fleet.ensure(&tell).await;
+        let place = &self.place;
+        let settled = self.fleet.ensure(&|it| place.say(&told(it))).await;
         match settled {
             Ok(Settled::Alive(_)) => {
                 self.said = None;
@@ -201,10 +204,10 @@ impl Keeper {
                 Ok(Looked::Settled)
             }
             Err(error) => {
-                eprintln!(
-                    "uploader: request {request} is sent, and stays until it expires; but nobody is \
-                     there to take it"
-                );
+                self.place.say(&format!(
+                    "request {request} is sent, and stays until it expires; but nobody is there to \
+                     take it"
+                ));
                 Err(error.into())
             }
         }
@@ -213,25 +216,25 @@ impl Keeper {
     /// Says something once.
     fn say(&mut self, what: String) {
         if self.said.as_ref() != Some(&what) {
-            eprintln!("uploader: {what}");
+            self.place.say(&what);
             self.said = Some(what);
         }
     }
 }
 
-fn tell(told: Told) {
+fn told(told: Told) -> String {
     match told {
-        Told::Launching => eprintln!("uploader: no converter is there: launches one"),
+        Told::Launching => "no converter is there: launches one".to_owned(),
         Told::Launched {
             id,
             instance_type,
             zone,
-        } => eprintln!("uploader: launched the converter {id}, a {instance_type} in {zone}"),
+        } => format!("launched the converter {id}, a {instance_type} in {zone}"),
         Told::Replaced { id, why } => {
-            eprintln!("uploader: terminates the converter {id}, which is stuck: {why}");
+            format!("terminates the converter {id}, which is stuck: {why}")
         }
         Told::Withdrawn(id) => {
-            eprintln!("uploader: terminates {id}: somebody else launched a converter, too");
+            format!("terminates {id}: somebody else launched a converter, too")
         }
     }
 }

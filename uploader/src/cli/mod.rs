@@ -18,6 +18,7 @@ mod publish;
 mod push;
 mod requests;
 mod snapshot_key;
+mod table;
 mod tunnel;
 mod vault;
 mod verify;

@@ -1,6 +1,7 @@
 //! A line about what is under way, with rate and time left: on a terminal, once it takes a second.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Once};
 use std::time::Duration;
@@ -20,7 +21,7 @@ struct Inner {
 
 impl Line {
     /// About `total` bytes that are `what` ("sent", "read").
-    pub(crate) fn bytes(what: &'static str, total: u64) -> Line {
+    pub(crate) fn bytes(what: impl Into<Cow<'static, str>>, total: u64) -> Line {
         Line::new(
             what,
             total,
@@ -29,7 +30,7 @@ impl Line {
     }
 
     /// About `total` things of a kind ("blocks put").
-    pub(crate) fn count(what: &'static str, total: u64) -> Line {
+    pub(crate) fn count(what: impl Into<Cow<'static, str>>, total: u64) -> Line {
         Line::new(
             what,
             total,
@@ -37,7 +38,7 @@ impl Line {
         )
     }
 
-    fn new(what: &'static str, total: u64, template: &str) -> Line {
+    fn new(what: impl Into<Cow<'static, str>>, total: u64, template: &str) -> Line {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -63,6 +64,12 @@ impl Line {
         self.0.bar.finish_and_clear();
         SHOWN.remove(&self.0.bar);
     }
+}
+
+/// Says something on standard error, as one line above those that are shown.
+pub(crate) fn say(what: &str) {
+    // Nobody is there to be told that nobody listens.
+    let _ = Above.write_all(format!("uploader: {what}\n").as_bytes());
 }
 
 /// Standard error, above the lines that are shown.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use uploader::push::{self, Image, Limits, Plan, PushError, Pushed};
+use uploader::push::{self, Image, Limits, Plan, PushError, Pushed, Step};
 
 /// Send an image to the vault: what the vault lacks of it
 ///
@@ -92,13 +92,13 @@ impl Push {
 
 /// What happened, or would, in one region.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+struct Outcome {
     region: String,
     bucket: String,
-    pub(crate) name: String,
-    pub(crate) digest: String,
+    name: String,
+    digest: String,
     /// Bytes that were to be sent: 0 if the vault has the image.
-    pub(crate) to_send: u64,
+    to_send: u64,
     there: bool,
     /// `None` in a dry run.
     pushed: Option<Pushed>,
@@ -106,69 +106,101 @@ pub(crate) struct Outcome {
 }
 
 /// Pushes to one region's vault.
-pub(crate) async fn push_to(
+async fn push_to(
     place: &Place,
     image: &Arc<Image>,
     limits: &Limits,
     dry_run: bool,
     cancel: &CancellationToken,
 ) -> Result<Outcome, Failure> {
-    let Place { session, names } = place;
-    let reading = match &**image {
-        Image::Disk(disk) => Line::bytes("read", disk.content_len()),
-        Image::Pack(_) => Line::bytes("read", 0),
-    };
-    let told = {
-        let reading = reading.clone();
-        Arc::new(move |bytes| reading.advance(bytes))
-    };
-    let plan = push::plan(session, names, image, limits.jobs, told, cancel).await;
-    reading.finish();
-    let plan = plan.map_err(interrupted)?;
+    let plan = plan(place, image, limits, cancel).await?;
+    let packs = plan.packs.iter();
     let mut outcome = Outcome {
-        region: session.region.clone(),
-        bucket: names.bucket(),
+        region: place.session.region.clone(),
+        bucket: place.names.bucket(),
         name: plan.name.clone(),
         digest: plan.digest.to_string(),
         to_send: to_send(&plan),
         there: plan.delta.is_none(),
         pushed: None,
-        packs: plan
-            .packs
-            .iter()
-            .map(|it| (it.digest.clone(), it.size))
-            .collect(),
+        packs: packs.map(|it| (it.digest.clone(), it.size)).collect(),
     };
-    if dry_run {
-        return Ok(outcome);
+    if !dry_run {
+        let pushed = send(place, image, plan, limits, |_| (), cancel).await?;
+        outcome.pushed = Some(pushed);
     }
-    if !outcome.there {
-        place.say_who();
-    }
-    let sending = Line::bytes("sent", outcome.to_send);
-    let told = {
-        let sending = sending.clone();
-        Arc::new(move |bytes| sending.advance(bytes))
-    };
-    let pushed = push::send(session, names, image, plan, limits, told, cancel).await;
-    sending.finish();
-    outcome.pushed = Some(pushed.map_err(interrupted)?);
     Ok(outcome)
 }
 
-fn to_send(plan: &Plan) -> u64 {
+/// Looks what one region's vault has of an image.
+pub(crate) async fn plan(
+    place: &Place,
+    image: &Arc<Image>,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<Plan, Failure> {
+    let Place { session, names, .. } = place;
+    let len = match &**image {
+        Image::Disk(disk) => disk.content_len(),
+        Image::Pack(_) => 0,
+    };
+    let line = Line::bytes(place.label("read"), len);
+    let told = {
+        let line = line.clone();
+        Arc::new(move |step| {
+            if let Step::Read(bytes) = step {
+                line.advance(bytes);
+            }
+        })
+    };
+    let plan = push::plan(session, names, image, limits.jobs, told, cancel).await;
+    line.finish();
+    plan.map_err(|error| interrupted(place, error))
+}
+
+/// Sends what is planned. `sent` is told of bytes as they are sent.
+pub(crate) async fn send(
+    place: &Place,
+    image: &Arc<Image>,
+    plan: Plan,
+    limits: &Limits,
+    sent: impl Fn(u64) + Send + Sync + 'static,
+    cancel: &CancellationToken,
+) -> Result<Pushed, Failure> {
+    let Place { session, names, .. } = place;
+    if plan.delta.is_some() {
+        place.say_who();
+    }
+    let line = Line::bytes(place.label("sent"), to_send(&plan));
+    let told = {
+        let line = line.clone();
+        Arc::new(move |step| match step {
+            Step::Sent(bytes) => {
+                line.advance(bytes);
+                sent(bytes);
+            }
+            Step::Found(bytes) => line.advance(bytes),
+            Step::Read(_) => {}
+        })
+    };
+    let pushed = push::send(session, names, image, plan, limits, told, cancel).await;
+    line.finish();
+    pushed.map_err(|error| interrupted(place, error))
+}
+
+/// Bytes that a vault lacks: 0 if it has the image.
+pub(crate) fn to_send(plan: &Plan) -> u64 {
     let delta = plan.delta.as_ref();
     let pack = delta.and_then(|delta| delta.pack.as_ref());
     pack.map_or(0, |pack| pack.record.size)
 }
 
 /// Ctrl-C is told in its own words.
-fn interrupted(error: PushError) -> Failure {
+fn interrupted(place: &Place, error: PushError) -> Failure {
     match error {
         PushError::Interrupted | PushError::Image(push::ImageError::Interrupted) => {
-            eprintln!(
-                "uploader: interrupted; parts that were sent are kept, and the same command goes on \
-                 from there"
+            place.say(
+                "interrupted; parts that were sent are kept, and the same command goes on from there",
             );
             Failure::interrupted()
         }
@@ -194,12 +226,7 @@ fn print(results: &[Outcome], as_json: bool, out: &mut impl Write) -> Result<(),
 }
 
 impl Outcome {
-    /// Bytes of all packs of the image, which is about what its content is.
-    pub(crate) fn size(&self) -> u64 {
-        self.packs.iter().map(|(_, size)| size).sum()
-    }
-
-    pub(crate) fn json(&self) -> Value {
+    fn json(&self) -> Value {
         let packs = self.packs.iter();
         let packs = packs.map(|(digest, size)| json!({"digest": digest, "size": size}));
         json!({

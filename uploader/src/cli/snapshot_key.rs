@@ -11,7 +11,7 @@ use uploader::vault::tags;
 /// # Errors
 /// There is none, or the converter could not use it: better told now than by a request that fails.
 pub(crate) async fn snapshot_key(place: &Place, key: &str) -> Result<String, Failure> {
-    let Place { session, names } = place;
+    let Place { session, names, .. } = place;
     let wrong = |what: &str| Failure::new(Class::Input, format!("--kms-key {key}: {what}"));
     let missing = || wrong(&format!("no such key in {}", names.region));
     let answer = session.kms.describe_key().key_id(key).send().await;

@@ -130,7 +130,7 @@ impl Verify {
 
     /// The vault's manifest of what it should be.
     async fn manifest_of(&self, place: &Place, subject: &Subject) -> Result<Manifest, Failure> {
-        let Place { session, names } = place;
+        let Place { session, names, .. } = place;
         let (name, digest) = match (&self.image, &subject.image) {
             (Some(image), _) => {
                 let found = find_image(session, names, image).await?;

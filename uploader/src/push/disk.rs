@@ -4,10 +4,12 @@
 //! first byte. So blocks are read twice: once to hash all and to compress those that the vault
 //! lacks, and once, for those only, to send them. Frames of the first reading are kept as far as
 //! there is room, so a new version of an image, of which the vault lacks little, is read once. No
-//! file is made.
+//! file is made. Pushes to several vaults at the same time share what is kept, and take turns at the
+//! first reading.
 
 use super::delta::{Frame, Known};
 use super::error::ImageError;
+use super::kept::{Kept, locked};
 use imgtool::build::Prepared;
 use imgtool::disk::{Extent, ExtentSource};
 use imgtool::pack::{
@@ -18,16 +20,13 @@ use imgtool::pass::{BLOCK_LEN, BlockRun, RunKind, block_runs, read_block};
 use imgtool::spec::Name;
 use imgtool::tree::{HostFile, Source, is_zero};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 use zstd::bulk::Compressor;
 
-/// Most bytes of frames that are kept from the first reading.
-const KEPT: usize = 128 << 20;
 /// Bytes per sector.
 const SECTOR: u64 = 512;
 
@@ -42,8 +41,10 @@ pub struct Disk {
     len: u64,
     extents: Vec<Extent>,
     level: i32,
-    /// Frames of the first reading, by index of their block.
-    kept: Mutex<HashMap<u64, Arc<[u8]>>>,
+    /// Frames of the first reading.
+    kept: Kept,
+    /// Held by who reads all of it: a second one would only take its threads from the first.
+    reading: Mutex<()>,
 }
 
 /// A block with data, as the first reading found it.
@@ -69,7 +70,8 @@ impl Disk {
             len: prepared.plan.len,
             extents: prepared.plan.extents,
             level,
-            kept: Mutex::default(),
+            kept: Kept::default(),
+            reading: Mutex::default(),
         }
     }
 
@@ -133,7 +135,8 @@ impl Disk {
             len,
             extents,
             level,
-            kept: Mutex::default(),
+            kept: Kept::default(),
+            reading: Mutex::default(),
         })
     }
 
@@ -159,6 +162,7 @@ impl Disk {
         progress: &(dyn Fn(u64) + Send + Sync),
         cancel: &CancellationToken,
     ) -> Result<Manifest, ImageError> {
+        let _reading = locked(&self.reading);
         let runs = block_runs(&self.extents);
         let scan = Scan {
             disk: self,
@@ -166,11 +170,9 @@ impl Disk {
             starts: &starts(&runs),
             blocks: content(&runs),
             next: AtomicU64::new(0),
-            room: AtomicUsize::new(KEPT),
             progress,
             cancel,
         };
-        self.kept().clear();
         let (mut data, mut zero) = (Vec::new(), Vec::new());
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..jobs.max(1))
@@ -234,8 +236,8 @@ impl Disk {
     ) -> Result<(), ImageError> {
         let mut made = Vec::new();
         for it in frames {
-            let kept = self.kept().get(&it.index).cloned();
-            if let Some(kept) = kept {
+            let kept = self.kept.get(it.index, &it.sha256);
+            if let Some(kept) = kept.filter(|kept| kept.len() == it.len as usize) {
                 out.extend_from_slice(&kept);
                 continue;
             }
@@ -253,12 +255,6 @@ impl Disk {
         }
         Ok(())
     }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<[u8]>>> {
-        self.kept
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
 }
 
 /// The first reading.
@@ -270,8 +266,6 @@ struct Scan<'a> {
     /// Blocks to read, and the next of them.
     blocks: u64,
     next: AtomicU64,
-    /// Bytes of frames that may still be kept.
-    room: AtomicUsize,
     progress: &'a (dyn Fn(u64) + Send + Sync),
     cancel: &'a CancellationToken,
 }
@@ -311,22 +305,16 @@ impl Scan<'_> {
             let sha256 = Sha256::digest(&block).into();
             let mut len = 0;
             if !self.known.has(&sha256) {
-                frame(&mut compressor, &block, &mut made)?;
-                len = u32::try_from(made.len())
+                // Another vault's push may have made it.
+                let kept = self.disk.kept.get(index, &sha256);
+                if kept.is_none() {
+                    frame(&mut compressor, &block, &mut made)?;
+                    self.disk.kept.put(index, sha256, &made);
+                }
+                len = u32::try_from(kept.map_or(made.len(), |it| it.len()))
                     .map_err(|error| PackError::Compress(std::io::Error::other(error)))?;
-                self.keep(index, &made);
             }
             data.push(Found { index, sha256, len });
-        }
-    }
-
-    fn keep(&self, index: u64, frame: &[u8]) {
-        let take = |room: usize| room.checked_sub(frame.len());
-        let room = self
-            .room
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        if room.is_ok() {
-            self.disk.kept().insert(index, frame.into());
         }
     }
 }

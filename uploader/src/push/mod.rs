@@ -6,6 +6,8 @@
 mod delta;
 mod disk;
 mod error;
+mod kept;
+mod limits;
 mod objects;
 mod pack;
 mod parts;
@@ -15,7 +17,8 @@ mod uploads;
 pub use delta::{Delta, Frame, Known, NewPack, plan as plan_delta};
 pub use disk::Disk;
 pub use error::{ImageError, PushError};
-pub use pack::Progress;
+pub use limits::Limits;
+pub use pack::{Progress, Step};
 pub use source::{Image, Pack};
 
 use crate::aws::Session;
@@ -35,19 +38,6 @@ use tokio_util::sync::CancellationToken;
 const VERSIONS: usize = 4;
 /// And so many packs of theirs, at most.
 const MAX_PACKS: usize = 512;
-
-/// What a push may use.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Threads that read, check and compress.
-    pub jobs: usize,
-    /// Requests at the same time, at most.
-    pub requests: usize,
-    /// Bytes of parts in memory at the same time.
-    pub memory: u64,
-    /// Where the pauses between retries are drawn from.
-    pub seed: u64,
-}
 
 /// What a push would do.
 #[derive(Debug)]
@@ -292,7 +282,7 @@ async fn scan(
 ) -> Result<Manifest, PushError> {
     let (image, known, cancel) = (image.clone(), known.clone(), cancel.clone());
     let scan = tokio::task::spawn_blocking(move || match &*image {
-        Image::Disk(disk) => disk.scan(&known, jobs, &*progress, &cancel),
+        Image::Disk(disk) => disk.scan(&known, jobs, &|bytes| progress(Step::Read(bytes)), &cancel),
         Image::Pack(pack) => Ok(pack.manifest.clone()),
     });
     let scanned = scan.await;

@@ -20,8 +20,19 @@ use tokio::task::JoinSet;
 /// How often an upload may be ended by another before this push gives up.
 const ROUNDS: usize = 5;
 
-/// Told of bytes that are done: sent, or found to be in the vault.
-pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+/// Bytes that are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Read, of a disk.
+    Read(u64),
+    /// Sent, of a pack.
+    Sent(u64),
+    /// Of a pack, and in the vault already: read, and compared.
+    Found(u64),
+}
+
+/// Told of each step.
+pub type Progress = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// The way of one pack into the vault. Clones share all of it.
 #[derive(Clone)]
@@ -166,7 +177,7 @@ impl Transfer {
         match bucket.put_once(key, bytes, &base64(&sum)).await? {
             true => {
                 self.0.sent.fetch_add(len, Ordering::Relaxed);
-                (self.0.progress)(len);
+                (self.0.progress)(Step::Sent(len));
                 Ok(Round::Complete)
             }
             false => Ok(Round::Changed),
@@ -284,7 +295,7 @@ impl Transfer {
             Target::Nowhere if inner.sums[at].get().is_some() => return Ok(String::new()),
             Target::Nowhere => {
                 self.read(at).await?;
-                (inner.progress)(len);
+                (inner.progress)(Step::Found(len));
                 return Ok(String::new());
             }
             Target::Upload(upload) => upload,
@@ -293,10 +304,10 @@ impl Transfer {
         let sum = base64(&sum);
         // A pack has 9,500 parts at most.
         let number = at as i32 + 1;
-        let tag = match upload.had.get(&number) {
+        let (tag, step) = match upload.had.get(&number) {
             Some(part) if part.len == len && part.sha256 == sum => {
                 inner.resumed.fetch_add(1, Ordering::Relaxed);
-                part.etag.clone()
+                (part.etag.clone(), Step::Found(len))
             }
             _ => {
                 let sent = inner
@@ -304,10 +315,10 @@ impl Transfer {
                     .put_part(&inner.key, &upload.id, number, bytes, &sum);
                 let tag = sent.await?;
                 inner.sent.fetch_add(len, Ordering::Relaxed);
-                tag
+                (tag, Step::Sent(len))
             }
         };
-        (inner.progress)(len);
+        (inner.progress)(step);
         Ok(tag)
     }
 

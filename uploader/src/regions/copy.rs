@@ -1,10 +1,10 @@
 //! Copies an AMI from another region, once: a copy that is there, or under way, is taken.
 
+use super::image::{look, root_snapshot, tagged};
 use crate::Class;
-use crate::agent::tags;
-use crate::aws::{AwsError, Session};
-use crate::vault::Names;
-use aws_sdk_ec2::types::{Filter, Image, ImageState};
+use crate::agent::{Clock, tags};
+use crate::aws::{AwsError, Kind, Session};
+use aws_sdk_ec2::types::{Image, ImageState};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,10 @@ use uuid::Uuid;
 
 /// How often a copy is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long EC2 may not show a copy whose name it says is taken.
+const UNSEEN: Duration = Duration::from_secs(60);
+/// The code for that.
+const NAME_TAKEN: &str = "InvalidAMIName.Duplicate";
 
 /// What is copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,19 @@ pub struct Source {
     pub name: String,
     /// The request that it was made for: its tag tells a copy of it.
     pub request: Uuid,
+}
+
+/// What a copy is to be like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Encrypted with this key, or the account's default for volumes.
+    pub key: Option<String>,
+    /// Its description; where it comes from if there is none.
+    pub description: Option<String>,
+    /// So long it may take.
+    pub patience: Duration,
+    /// What nobody else calls with: EC2 takes calls with the same token for one.
+    pub token: Uuid,
 }
 
 /// A copy that is available.
@@ -39,7 +56,7 @@ pub struct Copied {
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// EC2 gave up.
-    #[error("the copy {ami} of {source_ami} failed: {why}")]
+    #[error("the copy {ami} of {source_ami} failed: {why}{}", behind(.left))]
     Failed {
         /// The copy.
         ami: String,
@@ -47,6 +64,8 @@ pub enum CopyError {
         source_ami: String,
         /// What EC2 says.
         why: String,
+        /// What there is still of it.
+        left: Vec<String>,
     },
     /// It is not available yet.
     #[error("the copy {ami} is not available after {seconds} s")]
@@ -67,6 +86,13 @@ pub enum CopyError {
     Aws(#[from] AwsError),
 }
 
+fn behind(left: &[String]) -> String {
+    match left {
+        [] => String::new(),
+        left => format!("; left behind: {}", left.join(", ")),
+    }
+}
+
 impl CopyError {
     /// Whose fault it is.
     pub fn class(&self) -> Class {
@@ -80,76 +106,51 @@ impl CopyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             CopyError::Aws(error) => error.hint(),
-            _ => None,
+            CopyError::Late { .. } | CopyError::Cancelled { .. } => {
+                Some("the same command takes it once it is available".to_owned())
+            }
+            CopyError::Failed { .. } => None,
         }
     }
 }
 
-/// Whether the account has a vault of this name in the region.
+/// Copies `source` into the session's region and waits until the copy is available. One that fails
+/// is taken away.
 ///
 /// # Errors
-/// S3 refuses.
-pub async fn has_vault(session: &Session, names: &Names) -> Result<bool, AwsError> {
-    let answer = session
-        .s3
-        .head_bucket()
-        .bucket(names.bucket())
-        .expected_bucket_owner(&names.account)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("s3 HeadBucket", error));
-    match answer {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind == crate::aws::Kind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Copies `source` into the session's region, encrypted with `key`, or the account's default for
-/// volumes there, and waits until the copy is available.
-///
-/// # Errors
-/// It fails, or is not available within `patience`; AWS refuses; `cancel`.
+/// It fails, or is not available in time; AWS refuses; `cancel`.
 pub async fn copy(
     session: &Session,
     source: &Source,
-    key: Option<&str>,
-    patience: Duration,
-    clock: &crate::agent::Clock,
+    wish: &Wish,
+    clock: &Clock,
     cancel: &CancellationToken,
 ) -> Result<Copied, CopyError> {
     let ami = match find(session, source).await? {
         Some(there) => there,
-        None => start(session, source, key).await?,
+        None => start(session, source, wish, clock, cancel).await?,
     };
     let began: OffsetDateTime = clock();
     loop {
         let image = look(session, &ami).await?;
-        match image.as_ref().and_then(Image::state) {
-            Some(ImageState::Available) => {
-                let devices = image.as_ref().map(Image::block_device_mappings);
-                let snapshot = devices
-                    .unwrap_or_default()
-                    .iter()
-                    .find_map(|it| it.ebs()?.snapshot_id());
-                let snapshot = snapshot.unwrap_or_default().to_owned();
+        match (&image, image.as_ref().and_then(Image::state)) {
+            (Some(image), Some(ImageState::Available)) => {
+                let snapshot = root_snapshot(image).unwrap_or_default().to_owned();
                 return Ok(Copied { ami, snapshot });
             }
-            Some(ImageState::Failed | ImageState::Error | ImageState::Invalid) => {
-                let reason = image.as_ref().and_then(Image::state_reason);
-                let why = reason
-                    .and_then(|it| it.message())
-                    .unwrap_or("no reason given");
+            (Some(image), Some(ImageState::Failed | ImageState::Error | ImageState::Invalid)) => {
+                let why = image.state_reason().and_then(|it| it.message());
                 return Err(CopyError::Failed {
-                    why: why.to_owned(),
+                    why: why.unwrap_or("no reason given").to_owned(),
                     source_ami: source.ami.clone(),
+                    left: take_away(session, image).await,
                     ami,
                 });
             }
             _ => {}
         }
         let waited = (clock() - began).unsigned_abs();
-        if waited >= patience {
+        if waited >= wish.patience {
             let seconds = waited.as_secs();
             return Err(CopyError::Late { ami, seconds });
         }
@@ -160,69 +161,90 @@ pub async fn copy(
     }
 }
 
-/// A copy of this request's AMI that is there, or on its way.
+/// A copy of this AMI that is there, or on its way.
 async fn find(session: &Session, source: &Source) -> Result<Option<String>, AwsError> {
-    let request = Filter::builder()
-        .name(format!("tag:{}", tags::REQUEST))
-        .values(source.request.to_string())
-        .build();
-    let answer = session
-        .ec2
-        .describe_images()
-        .owners("self")
-        .filters(request)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeImages", error))?;
+    let request = source.request.to_string();
+    let images = tagged(session, &[(tags::REQUEST, &request)]).await?;
     let usable = |it: &&Image| {
-        matches!(
-            it.state(),
-            Some(ImageState::Available | ImageState::Pending)
-        )
+        it.name() == Some(&source.name)
+            && matches!(
+                it.state(),
+                Some(ImageState::Available | ImageState::Pending)
+            )
     };
-    let mut images = answer.images().iter().filter(usable);
+    let mut images = images.iter().filter(usable);
     Ok(images.find_map(|it| it.image_id().map(str::to_owned)))
 }
 
-async fn start(session: &Session, source: &Source, key: Option<&str>) -> Result<String, CopyError> {
+/// Starts a copy. If one of its name is there, it is ours: EC2 may take a while to show it.
+async fn start(
+    session: &Session,
+    source: &Source,
+    wish: &Wish,
+    clock: &Clock,
+    cancel: &CancellationToken,
+) -> Result<String, CopyError> {
+    let began: OffsetDateTime = clock();
+    loop {
+        let error = match call(session, source, wish).await {
+            Err(error) if error.code == NAME_TAKEN => error,
+            started => return Ok(started?),
+        };
+        if let Some(there) = find(session, source).await? {
+            return Ok(there);
+        }
+        if (clock() - began).unsigned_abs() >= UNSEEN || cancel.is_cancelled() {
+            return Err(error.into());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn call(session: &Session, source: &Source, wish: &Wish) -> Result<String, AwsError> {
     const OPERATION: &str = "ec2 CopyImage";
+    let from = || format!("copy of {} in {}", source.ami, source.region);
     let answer = session
         .ec2
         .copy_image()
         .source_region(&source.region)
         .source_image_id(&source.ami)
         .name(&source.name)
-        .description(format!("copy of {} in {}", source.ami, source.region))
+        .description(wish.description.clone().unwrap_or_else(from))
         .encrypted(true)
-        .set_kms_key_id(key.map(str::to_owned))
+        .set_kms_key_id(wish.key.clone())
         .copy_image_tags(true)
-        .client_token(source.request.to_string())
+        .client_token(wish.token.to_string())
         .send()
         .await
         .map_err(|error| AwsError::new(OPERATION, error))?;
-    answer.image_id.ok_or_else(|| {
-        CopyError::Aws(AwsError {
-            operation: OPERATION,
-            kind: crate::aws::Kind::Unavailable,
-            code: String::new(),
-            message: "the answer names no image".to_owned(),
-        })
+    answer.image_id.ok_or_else(|| AwsError {
+        operation: OPERATION,
+        kind: Kind::Unavailable,
+        code: String::new(),
+        message: "the answer names no image".to_owned(),
     })
 }
 
-async fn look(session: &Session, ami: &str) -> Result<Option<Image>, AwsError> {
-    let answer = session
-        .ec2
-        .describe_images()
-        .image_ids(ami)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeImages", error));
-    match answer {
-        Ok(answer) => Ok(answer.images.unwrap_or_default().into_iter().next()),
-        // EC2 may not know it yet.
-        Err(error) if error.kind == crate::aws::Kind::NotFound => Ok(None),
-        Err(error) if error.is_transient() => Ok(None),
-        Err(error) => Err(error),
+/// Takes a copy away that failed, which keeps its name from the next one; says what is left of it.
+async fn take_away(session: &Session, image: &Image) -> Vec<String> {
+    let Some(ami) = image.image_id() else {
+        return Vec::new();
+    };
+    let gone = session.ec2.deregister_image().image_id(ami).send().await;
+    if let Err(error) = gone.map_err(|error| AwsError::new("ec2 DeregisterImage", error)) {
+        return vec![format!("{ami} ({error})")];
     }
+    let mut left = Vec::new();
+    let snapshots = image.block_device_mappings().iter();
+    for snapshot in snapshots.filter_map(|it| it.ebs()?.snapshot_id()) {
+        let call = session.ec2.delete_snapshot().snapshot_id(snapshot);
+        let gone = call.send().await;
+        match gone.map_err(|error| AwsError::new("ec2 DeleteSnapshot", error)) {
+            Err(error) if error.kind != Kind::NotFound => {
+                left.push(format!("{snapshot} ({error})"))
+            }
+            _ => {}
+        }
+    }
+    left
 }

@@ -110,9 +110,15 @@ impl Request {
     /// What the AMI is called. It follows from the request alone, and EC2 has no two of one owner
     /// with the same name: that is what makes a second AMI impossible.
     pub fn ami_name(&self) -> String {
-        self.ami.name.clone().unwrap_or_else(|| {
-            let (digest, id) = (self.image.digest.to_string(), self.id.simple().to_string());
-            format!("{}-{}-{}", self.image.name, &digest[..8], &id[..8])
-        })
+        let given = self.ami.name.clone();
+        given.unwrap_or_else(|| self.image.ami_name(&self.id))
+    }
+}
+
+impl ImageRef {
+    /// What an AMI of it is called that was asked for by this request, and given no name.
+    pub fn ami_name(&self, request: &Uuid) -> String {
+        let (digest, id) = (self.digest.to_string(), request.simple().to_string());
+        format!("{}-{}-{}", self.name, &digest[..8], &id[..8])
     }
 }

@@ -103,7 +103,7 @@ impl Bootstrap {
         image: &Image,
         cancel: &CancellationToken,
     ) -> Result<What, Failure> {
-        let Place { session, names } = place;
+        let Place { session, names, .. } = place;
         let plan = bootstrap::plan(session, names, image).await?;
         if self.dry_run {
             return Ok(What::Planned(plan));

@@ -79,7 +79,7 @@ pub(super) async fn pruned(
     replaced: Option<&str>,
     dry_run: bool,
 ) -> Result<Pruned, Failure> {
-    let Place { session, names } = place;
+    let Place { session, names, .. } = place;
     let plan = prune::plan(session, names, all, replaced, now()).await?;
     let left = match dry_run || plan.is_empty() {
         true => Vec::new(),

@@ -82,7 +82,7 @@ impl Init {
         out: &mut impl Write,
         cancel: &CancellationToken,
     ) -> Result<(), Failure> {
-        let Place { session, names } = place;
+        let Place { session, names, .. } = place;
         let changes = inspection.changes()?;
         let count = if changes.is_empty() {
             0
