@@ -9,7 +9,7 @@ import pytest
 from own_vault import KEY_TAG, OwnVault, VAULT
 from sample import noise, sample
 from target import content
-from waiting import LONG, says
+from waiting import LONG, says, until
 
 
 @pytest.fixture
@@ -40,6 +40,20 @@ def faults(emulator, account, *rules):
     """Adds rules for one account: it has no others' requests."""
     for rule in rules:
         emulator.cli("fault", "add", "--account", account, *rule.split())
+
+
+def fault(emulator, account, rule):
+    """Adds a rule for one account; its id."""
+    said = emulator.cli("fault", "add", "--account", account, "--json", *rule.split())
+    return json.loads(said.stdout)[0]["id"]
+
+
+def fired(emulator, rule):
+    """How often a rule fired."""
+    (found,) = (
+        it for it in json.loads(emulator.cli("fault", "list", "--json").stdout) if it["id"] == rule
+    )
+    return found["fired"]
 
 
 def tags(of):
@@ -145,7 +159,7 @@ def test_convert_waits_and_prints_the_ami(vault, uploader):
         assert running.wait(LONG) == 0
         running.communicate()
     # Without an agent it says so, and what to do.
-    late = uploader("convert", "web", "--timeout", 1, check=False)
+    late = uploader("convert", "web", "--no-launch", "--timeout", 1, check=False)
     assert late.returncode == 1
     assert "taken by no agent" in late.stderr and "uploader requests" in late.stderr
 
@@ -261,7 +275,8 @@ def test_two_agents_share_twenty_requests(vault, uploader, emulator):
     assert len(vault.snapshots()) == 20 and vault.waiting() == 0
 
 
-# What each is about to do when it is killed: every state, twice; then at any time.
+# What each is about to do when it is killed: every state, twice. The last are those that only a
+# request gets to that fails, or that has to wait.
 STATES = [
     "verify",
     "read-record",
@@ -276,9 +291,13 @@ STATES = [
     "find-image",
     "list-snapshots",
     "delete-message",
+    "delete-snapshot",
+    "dead-letter",
+    "wait",
+    "release",
 ]
-KILLS = [(state, delay) for state in STATES for delay in (0, 0.02)]
-KILLS += [(None, 0.13 * number) for number in range(1, 15)]
+# Some actions are over before the signal comes: then another agent is killed.
+MOST_KILLS = 12
 TROUBLE = [
     "--service ebs --operation PutSnapshotBlock --every 5 --reason ACCOUNT_THROTTLED",
     "--service ebs --operation PutSnapshotBlock --every 11 --lose",
@@ -293,51 +312,96 @@ TROUBLE = [
 ]
 
 
-def test_an_agent_killed_forty_times_makes_one_ami_for_each_request(
-    vault, uploader, agent, emulator
-):
-    image = vault.push(sample(blocks=24))
-    requests = [asked(uploader, "web") for _ in range(10)]
-    faults(emulator, vault.account, *TROUBLE)
-    arguments = ("agent", "--verbose", "--visibility", 3, "--pause", 1, "--tries", 200)
-    killed = []
-    for state, delay in KILLS:
-        running = uploader.start(*arguments, "--until-idle", 120)
+def killed_at(running, state, delay=0):
+    """Kills an agent that is about to do this, or after a time; gives what it was about to do then."""
+    with running:
         if state is not None:
             assert says(running, f"uploader: step {state}"), state
         time.sleep(delay)
         running.kill()
-        running.communicate()
-        assert running.returncode == -signal.SIGKILL, (state, running.returncode)
-        killed.append(state)
-    assert len(killed) == len(KILLS) == 40
-    assert all(killed.count(state) == 2 for state in STATES)
+        said = running.stderr.read()
+    assert running.returncode == -signal.SIGKILL, (state, said)
+    steps = [it.removeprefix("uploader: step ") for it in said.splitlines() if "step " in it]
+    return steps[-1] if steps else state
+
+
+def test_an_agent_killed_forty_times_makes_one_ami_for_each_request(
+    vault, uploader, agent, emulator
+):
+    image = vault.push(sample(blocks=24))
+    broken, late = vault.push(sample("broken", blocks=4)), vault.push(sample("late", blocks=4))
+    vault.s3.delete_object(Bucket=vault.bucket, Key=f"packs/{broken.pack_digest}")
+    requests = [asked(uploader, "web") for _ in range(10)]
+    failing = []
+    faults(emulator, vault.account, *TROUBLE)
+    # Of the image that is late no snapshot can be started for a while; and EC2 does not know at once
+    # that a snapshot is complete.
+    quota = "--service ebs --operation StartSnapshot --resource late --status 400"
+    quota = fault(emulator, vault.account, quota + " --code ConcurrentSnapshotLimitExceeded")
+    unready = "--service ec2 --operation RegisterImage --limit 1 --status 400 --code IncorrectState"
+    arguments = ("agent", "--verbose", "--visibility", 3, "--pause", 1, "--tries", 90)
+    killed = []
+
+    def kill(state, delay):
+        running = uploader.start(*arguments, "--until-idle", 120)
+        killed.append(killed_at(running, state, delay))
+
+    for number in range(1, 15):
+        kill(None, 0.13 * number)
+    for state in STATES:
+        for delay in [0, 0.02] + [0] * MOST_KILLS:
+            if killed.count(state) >= 2:
+                break
+            if state in ("delete-snapshot", "dead-letter"):
+                failing.append(asked(uploader, "broken"))
+            elif state == "release":
+                requests.append(asked(uploader, "late"))
+            elif vault.waiting() < 2:
+                requests.append(asked(uploader, "web"))
+            if state == "wait":
+                faults(emulator, vault.account, unready)
+            kill(state, delay)
+        assert killed.count(state) >= 2, (state, killed)
+    assert len(killed) >= 40
+    emulator.cli("fault", "remove", quota)
 
     # What is left is made by whoever is left alone. A request that met trouble is laid aside, for
     # longer than an agent without work stays.
     ends = time.monotonic() + 3 * LONG
-    while any(vault.record(it)["phase"] != "finished" for it in requests):
-        assert time.monotonic() < ends, [vault.record(it) for it in requests]
-        done = agent("--tries", 200, idle=8, timeout=3 * LONG)
-        assert {it["outcome"] for it in done.ended} <= {"finished", "released"}, done.stderr
+    ended = lambda it: (vault.record(it) or {}).get("phase") in ("finished", "failed")
+    while vault.waiting() or not all(map(ended, requests + failing)):
+        assert time.monotonic() < ends, [vault.record(it) for it in requests + failing]
+        done = agent("--tries", 90, idle=8, timeout=3 * LONG)
+        assert {it["outcome"] for it in done.ended} <= {"finished", "failed", "released"}, (
+            done.stderr
+        )
     emulator.cli("fault", "clear")
     emulator.quiet(vault.account)
-    one_each(vault, requests)
+    one_each(vault, requests, failing)
+    # Killed between the two, an agent sends a dead letter again.
+    letters = vault.letters()
+    assert {it["request"] for it in letters} == set(failing)
+    assert all(broken.pack_digest in it["reason"] for it in letters)
     for snapshot in vault.snapshots():
+        own = late if tags(snapshot)["image-vault:image"] == "late" else image
         found = content(vault.ebs, snapshot["SnapshotId"])
-        assert {index: found[index] for index in image.put} == image.put
+        assert {index: found[index] for index in own.put} == own.put
 
 
-def one_each(vault, requests):
-    """One AMI for each request, and nothing else."""
+def one_each(vault, requests, failing=()):
+    """One AMI for each request, none for those that fail, and nothing else."""
     made = sorted(tags(it)["image-vault:request"] for it in vault.images())
     assert made == sorted(requests)
     used = [it["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"] for it in vault.images()]
     assert sorted(used) == sorted(it["SnapshotId"] for it in vault.snapshots())
-    assert vault.waiting() == 0 and vault.letters() == []
+    assert vault.waiting() == 0
+    assert failing or vault.letters() == []
     for request in requests:
         record = vault.record(request)
         assert record["phase"] == "finished" and record["ami"]
+    for request in failing:
+        record = vault.record(request)
+        assert record["phase"] == "failed" and "left" not in record, record
 
 
 def test_two_agents_with_one_message_make_one_ami(vault, uploader, emulator):
@@ -379,6 +443,140 @@ def test_sigterm_leaves_the_request_to_the_next(vault, uploader, agent, emulator
     # It was given back: otherwise it would be hidden for an hour.
     agent("--once", timeout=LONG)
     one_each(vault, [request])
+
+
+def test_sigterm_gives_back_what_a_poll_is_about_to_bring(vault, uploader, agent, emulator):
+    vault.push(sample())
+    request = asked(uploader, "web")
+    slow = "--service sqs --operation ReceiveMessage --delay-ms 1000"
+    slow = fault(emulator, vault.account, slow)
+    running = uploader.start("agent", "--visibility", 3600)
+    until(lambda: fired(emulator, slow), "the queue is asked")
+    running.send_signal(signal.SIGTERM)
+    _, stderr = running.communicate(timeout=LONG)
+    assert running.returncode == 0, stderr
+    emulator.cli("fault", "clear")
+    emulator.quiet(vault.account)
+    agent("--once", timeout=60)
+    one_each(vault, [request])
+
+
+def test_a_poll_that_is_never_answered_is_asked_again(vault, uploader, agent, emulator):
+    """As where a flow was dropped on the way without a word."""
+    vault.push(sample())
+    request = asked(uploader, "web")
+    never = "--service sqs --operation ReceiveMessage --delay-ms 600000 --limit 1"
+    never = fault(emulator, vault.account, never)
+    began = time.monotonic()
+    agent("--once", timeout=LONG)
+    assert fired(emulator, never) == 1 and time.monotonic() - began > 30
+    one_each(vault, [request])
+
+
+def test_an_answer_that_breaks_off_is_no_broken_record(vault, uploader, emulator):
+    """A cut of the record's text is the way's fault: who waits looks again."""
+    vault.push(sample())
+    slow = "--service ebs --operation PutSnapshotBlock --delay-ms 1000"
+    faults(emulator, vault.account, slow)
+    cut = "--service s3 --operation GetObject --resource requests/ --cut answer --after-bytes 20"
+    cut = fault(emulator, vault.account, cut + " --every 2")
+    with uploader.start("agent", "--pause", 1, "--visibility", 3) as running:
+        done = uploader("convert", "web", "--no-launch", parse=True)
+        running.terminate()
+        running.communicate()
+    assert fired(emulator, cut) > 0
+    emulator.cli("fault", "clear")
+    assert [it["ImageId"] for it in vault.images()] == [done.json["regions"][0]["ami"]]
+
+
+def test_a_denied_call_is_told_with_its_permission_and_who_was_denied(
+    vault, uploader, emulator, tmp_path
+):
+    """To whoever waits, not only on the agent's own console."""
+    image = vault.push(sample())
+    pack = tmp_path / "web.pack"
+    pack.write_bytes(image.pack)
+    pack.with_name("web.pack.json").write_bytes(image.text())
+    denied = "--service ec2 --operation RegisterImage --status 403 --code UnauthorizedOperation"
+    faults(emulator, vault.account, denied)
+    role = vault.aws.client("sts").get_caller_identity()["Arn"]
+    for command in (("convert", "web"), ("publish", pack)):
+        with uploader.start("agent", "--once") as running:
+            done = uploader(*command, "--no-launch", check=False)
+            assert running.wait(LONG) == 0
+            running.communicate()
+        assert done.returncode == 1
+        assert "lacks the permission ec2:RegisterImage" in done.stderr, done.stderr
+        assert f"the caller was {role}" in done.stderr, done.stderr
+    emulator.cli("fault", "clear")
+    assert vault.is_empty() and len(vault.letters()) == 2
+
+
+def test_an_agent_without_the_signing_key_gives_up(vault, uploader, agent):
+    """Nothing can be verified, so no record says why: the dead letter does."""
+    vault.push(sample())
+    request = asked(uploader, "web")
+    vault.kms.disable_key(KeyId=vault.signing_key)
+    done = agent("--tries", 2, idle=8)
+    assert [it["outcome"] for it in done.ended] == ["released", "released", "rejected"], done.stderr
+    (letter,) = vault.letters()
+    assert "given up after 2 tries: kms Verify: " in letter["reason"], letter
+    assert "request" not in letter, "nobody verified whose it is"
+    assert vault.record(request) is None
+    assert vault.waiting() == 0 and vault.is_empty()
+
+
+def test_a_record_that_is_none_is_given_up(vault, uploader, agent):
+    vault.push(sample())
+    request = asked(uploader, "web")
+    vault.put(f"requests/{request}.json", b"{")
+    done = agent("--tries", 1, idle=8)
+    assert [it["outcome"] for it in done.ended] == ["released", "rejected"], done.stderr
+    (letter,) = vault.letters()
+    assert letter["request"] == request and "is not a request's record" in letter["reason"]
+    assert vault.waiting() == 0 and vault.is_empty()
+
+
+def test_what_was_left_when_the_queue_lost_a_message_is_taken_away(vault, uploader, agent):
+    """Nobody brings such a request to its end: agents without work find it by its snapshot."""
+    image = vault.push(sample())
+    snapshots = {}
+    for name, updated in (("old", "2026-01-01T12:00:00Z"), ("new", "2099-01-01T12:00:00Z")):
+        fields = vault.request(image)
+        request = fields["id"]
+        own = {"image-vault:vault": VAULT, "image-vault:image": "web"}
+        own["image-vault:request"] = request
+        snapshot = vault.aws.snapshot(
+            {0: noise(name)},
+            Encrypted=True,
+            KmsKeyArn=vault.key,
+            Tags=[{"Key": key, "Value": value} for key, value in own.items()],
+            Description=f"uploader: request {request}, snapshot 1",
+        )
+        record = {
+            "version": 1,
+            "id": request,
+            "request_sha256": "ab" * 32,
+            "image": fields["image"],
+            "ami_name": f"web-{name}",
+            "phase": "working",
+            "attempt": 1,
+            "incremental": True,
+            "start": {"kms_key": vault.key, "at": updated},
+            "snapshot": snapshot,
+            "created": updated,
+            "updated": updated,
+        }
+        vault.put(f"requests/{request}.json", json.dumps(record).encode())
+        snapshots[name] = (request, snapshot)
+    done = agent()
+    (old, gone), (new, kept) = snapshots["old"], snapshots["new"]
+    assert f"deleted what was left behind: {gone}" in done.stderr
+    assert [it["SnapshotId"] for it in vault.snapshots()] == [kept]
+    record = vault.record(old)
+    assert record["phase"] == "failed" and "nobody brought it to its end" in record["reason"]
+    assert vault.record(new)["phase"] == "working"
+    assert record["reason"] in uploader("requests", "--failed").stdout
 
 
 # What is no request, or is not this agent's.
@@ -572,7 +770,7 @@ def test_the_vaults_key_disabled(vault, uploader, agent):
 def test_a_queue_that_is_gone(vault, uploader, agent):
     vault.push(sample())
     vault.sqs.delete_queue(QueueUrl=vault.queue)
-    for done in (agent(check=False), uploader("convert", "web", check=False)):
+    for done in (agent(check=False), uploader("convert", "web", "--no-launch", check=False)):
         assert done.returncode == 3
         assert f"{VAULT}-requests" in done.stderr and "vault init" in done.stderr
     assert vault.is_empty()

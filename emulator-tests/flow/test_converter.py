@@ -239,6 +239,17 @@ def test_bootstrap_makes_one_ami_and_a_newer_program_another(
     assert "nothing to take away" in uploader("converter", "prune").stdout
 
 
+def test_a_newer_ami_is_not_replaced_by_an_older_one(uploader, vault, programs):
+    newer = region(uploader("converter", "bootstrap", "--program", programs("9.0.0"), parse=True))
+    for dry in ([], ["--dry-run"]):
+        done = uploader("converter", "bootstrap", *dry, check=False)
+        assert done.returncode == 2 and "--force" in done.stderr
+        assert f"{newer['ami']} is of uploader 9.0.0, which is newer than" in done.stderr
+    assert [it["ImageId"] for it in vault.images()] == [newer["ami"]] == [vault.record()["ami"]]
+    older = region(uploader("converter", "bootstrap", "--force", parse=True))
+    assert older["made"] and older["replaces"] == newer["ami"]
+
+
 def test_an_ami_that_only_says_it_is_the_converters_is_not_believed(uploader, vault, aws):
     """Tags and names can be anybody's; the vault's record can't."""
     first = region(uploader("converter", "bootstrap", parse=True))

@@ -30,7 +30,7 @@ class Fleet:
         uploader("vault", "init")
         uploader("push", written(sample(), tmp_path))
 
-    def ami(self):
+    def ami(self, version="0.1.0"):
         """Registers one, and writes down that it is the converter's, as `uploader converter
         bootstrap` does."""
         ami = self.aws.register(BootMode="uefi-preferred", EnaSupport=True)
@@ -40,7 +40,7 @@ class Fleet:
             "ami": ami,
             "snapshot": image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"],
             "digest": "ab" * 32,
-            "program_version": "0.1.0",
+            "program_version": version,
             "program_sha256": "cd" * 32,
             "made": "2026-11-01T12:00:00Z",
         }
@@ -67,6 +67,11 @@ class Fleet:
 
     def convert(self, *arguments, **more):
         return self.uploader("convert", "web", *arguments, **more)
+
+    def waiting(self):
+        """How many requests are in the queue."""
+        shown = self.uploader("requests", parse=True).json["regions"][0]
+        return shown["waiting"] + shown["taken"]
 
     def fault(self, *arguments):
         self.emulator.cli("fault", "add", "--account", self.aws.account, *arguments)
@@ -172,11 +177,74 @@ def test_without_an_ami_it_is_said_how_to_get_one(fleet):
         done = fleet.convert(*arguments, check=False)
         assert done.returncode == 3
         assert "uploader converter bootstrap" in done.stderr and "--no-launch" in done.stderr
-    assert fleet.instances() == []
-    # The requests wait for whoever comes.
+    # Nothing is asked for: the same command, once there is an AMI, makes one.
+    assert fleet.instances() == [] and fleet.waiting() == 0
+    # Those who run agents themselves say so, and their requests wait for whoever comes.
+    fleet.convert("--no-wait", "--no-launch")
     done = fleet.uploader("agent", "--idle", "2s", "--json")
-    assert [json.loads(it)["outcome"] for it in done.stdout.splitlines()] == ["finished"] * 2
+    assert [json.loads(it)["outcome"] for it in done.stdout.splitlines()] == ["finished"]
     assert fleet.heartbeats() == []
+
+
+def test_wrong_settings_of_a_converter_are_told_before_anything_is_sent(fleet):
+    fleet.ami()
+    for arguments, words in [
+        (["--subnet", "subnet-0123456789abcdef0"], "--subnet subnet-0123456789abcdef0: there is"),
+        (["--instance-type", "t2.nonsense"], "--instance-type t2.nonsense: there is none such"),
+    ]:
+        for more in ([], ["--no-wait"]):
+            done = fleet.convert(*arguments, *more, check=False)
+            assert done.returncode == 2 and words in done.stderr, done.stderr
+    assert fleet.waiting() == 0 and fleet.instances() == []
+    # Where somebody is there, none is launched, and they are not needed.
+    with fleet.agent():
+        fleet.convert("--subnet", "subnet-0123456789abcdef0")
+    fleet.convert("--no-wait", "--instance-type", "t3.small")
+    assert [it["InstanceType"] for it in fleet.instances()] == ["t3.small"]
+
+
+def test_an_older_ami_is_told(fleet):
+    fleet.ami("0.0.9")
+    done = fleet.convert("--no-wait")
+    assert "its AMI is of uploader 0.0.9, older than this one" in done.stderr, done.stderr
+    assert "uploader converter bootstrap" in done.stderr
+    assert len(fleet.instances()) == 1
+
+
+def test_an_agent_for_one_request_is_nobody_to_count_on(fleet):
+    """It is at work on another request, and ends then."""
+    fleet.ami()
+    fleet.fault("--service", "ebs", "--operation", "PutSnapshotBlock", "--delay-ms", "40000")
+    fleet.convert("--no-wait", "--no-launch")
+    with fleet.agent("--once") as agent:
+        assert [it["activity"] for it in fleet.heartbeats()] == ["leaving"]
+        wait(lambda: [it["requests"] for it in fleet.heartbeats()], [1], 90)
+        done = fleet.convert("--no-wait")
+        assert len(fleet.instances()) == 1, done.stderr
+        assert agent.poll() is None
+        fleet.emulator.cli("fault", "clear")
+        assert agent.wait(120) == 0
+
+
+def test_an_agent_for_one_request_that_takes_it_is_enough(fleet):
+    fleet.ami()
+    with fleet.agent("--once") as agent:
+        fleet.convert("--no-wait")
+        assert agent.wait(120) == 0
+    assert fleet.instances() == []
+    assert len(fleet.ec2.describe_images(Owners=["self"])["Images"]) == 2
+
+
+def test_a_third_converter_is_not_launched(fleet):
+    """Two were, for one request, and did nothing: it is said before another is."""
+    fleet.ami()
+    done = fleet.convert("--replace-after", "2s", check=False, timeout=300)
+    assert done.returncode == 1
+    assert "2 converters were launched for request" in done.stderr, done.stderr
+    assert done.stderr.count("launched the converter") == 2
+    assert fleet.instances() == []
+    every = fleet.instances(("pending", "running", "shutting-down", "terminated"))
+    assert len(every) == 2
 
 
 def test_one_that_never_shows_life_is_replaced(fleet):
@@ -277,7 +345,7 @@ def test_without_a_default_vpc_a_subnet_has_to_be_named(fleet):
     subnet = fleet.ec2.create_subnet(VpcId=other, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
     fleet.ec2.delete_subnet(SubnetId=subnets[0]["SubnetId"])
     done = fleet.convert("--no-wait", check=False)
-    assert done.returncode == 3
+    assert done.returncode == 3 and fleet.waiting() == 0
     assert "no default VPC" in done.stderr and "--subnet" in done.stderr
     done = fleet.convert("--no-wait", "--subnet", "subnet-0123456789abcdef0", check=False)
     assert done.returncode == 2 and "there is none such" in done.stderr
@@ -294,7 +362,7 @@ def test_an_ami_that_was_deregistered_is_told(fleet):
     done = fleet.convert("--no-wait", check=False)
     assert done.returncode == 3
     assert f"{ami} is gone" in done.stderr and "uploader converter bootstrap" in done.stderr
-    assert fleet.instances() == []
+    assert fleet.instances() == [] and fleet.waiting() == 0
 
 
 def test_a_group_that_lets_something_in_is_not_used(fleet):

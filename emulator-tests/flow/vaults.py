@@ -108,8 +108,14 @@ class Vault:
             )
 
     def fault(self, *arguments):
-        """Lets requests of this account fail."""
-        self.emulator.cli("fault", "add", "--account", self.account, *arguments)
+        """Lets requests of this account fail; gives the rule's id."""
+        added = self.emulator.cli("fault", "add", "--account", self.account, "--json", *arguments)
+        return json.loads(added.stdout)[0]["id"]
+
+    def fired(self, rule):
+        """How often a rule fired."""
+        rules = json.loads(self.emulator.cli("fault", "list", "--json").stdout)
+        return next(it["fired"] for it in rules if it["id"] == rule)
 
     def slow(self, rate):
         """Lets parts be sent at so many bytes a second, each."""

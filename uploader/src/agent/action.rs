@@ -164,6 +164,8 @@ pub struct Fault {
     pub text: String,
     /// Whether it may help to try again later.
     pub is_transient: bool,
+    /// Whether the caller may not do this.
+    pub is_denied: bool,
 }
 
 /// Of a manifest, what the machine has to know.

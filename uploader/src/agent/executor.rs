@@ -1,7 +1,8 @@
 //! Carries out what the machine asks for, for one message.
 
-use super::action::{Action, Event, Outcome};
+use super::action::{Action, Event, Fault, Outcome};
 use super::convert::{Converter, Target};
+use super::journal::JournalError;
 use super::queue::{Message, Queues};
 use super::{Clock, fault, images, journal, snapshots};
 use crate::agent::machine::Machine;
@@ -83,7 +84,19 @@ impl Agent {
                 return Ended::Stopped;
             }
             tracing::debug!(?event, "answer");
+            let event = self.signed(event);
             (state, action) = self.machine.step(state, event, (self.clock)());
+        }
+    }
+
+    /// A refusal with the name of who was refused: whoever reads it in the record is somebody else.
+    fn signed(&self, event: Event) -> Event {
+        match event {
+            Event::Fault(fault) if fault.is_denied => Event::Fault(Fault {
+                text: format!("{}; the caller was {}", fault.text, self.session.caller_arn),
+                ..fault
+            }),
+            event => event,
         }
     }
 
@@ -118,7 +131,8 @@ impl Agent {
             }
             Action::ReadRecord(id) => match journal::read(session, names, id).await {
                 Ok(stored) => Event::Record(stored.map(Box::new)),
-                Err(error) => fault::transient(error.to_string()),
+                Err(JournalError::Aws(error)) => fault::of(&error),
+                Err(error) => fault::permanent(error.to_string()),
             },
             Action::WriteRecord { record, replaces } => {
                 let replaces = replaces.clone();

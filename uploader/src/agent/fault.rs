@@ -12,6 +12,7 @@ pub(super) fn of(error: &AwsError) -> Event {
     Event::Fault(Fault {
         text,
         is_transient: is_transient(error),
+        is_denied: error.kind == Kind::Denied,
     })
 }
 
@@ -20,6 +21,7 @@ pub(super) fn permanent(text: impl Into<String>) -> Event {
     Event::Fault(Fault {
         text: text.into(),
         is_transient: false,
+        is_denied: false,
     })
 }
 
@@ -28,6 +30,7 @@ pub(super) fn transient(text: impl Into<String>) -> Event {
     Event::Fault(Fault {
         text: text.into(),
         is_transient: true,
+        is_denied: false,
     })
 }
 

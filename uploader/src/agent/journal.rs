@@ -227,7 +227,14 @@ async fn fetch(
     let mut body = answer.body;
     let mut text = Vec::new();
     while let Some(piece) = body.next().await {
-        text.extend_from_slice(&piece.map_err(|error| broken(error.to_string()))?);
+        // The connection broke, and not the record.
+        let piece = piece.map_err(|error| AwsError {
+            operation: "s3 GetObject",
+            kind: Kind::Unavailable,
+            code: String::new(),
+            message: error.to_string(),
+        })?;
+        text.extend_from_slice(&piece);
         if text.len() > MAX_RECORD {
             return Err(broken(format!("it is longer than {MAX_RECORD} bytes")));
         }

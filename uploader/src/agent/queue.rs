@@ -5,6 +5,7 @@ use super::fault;
 use super::machine::Delivery;
 use crate::aws::{AwsError, Kind, Session};
 use crate::vault::Names;
+use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName};
 use uuid::Uuid;
 
@@ -99,6 +100,8 @@ impl Queues {
             .wait_time_seconds(wait)
             .visibility_timeout(visibility)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .customize()
+            .config_override(few_retries())
             .send()
             .await
             .map_err(|error| AwsError::new("sqs ReceiveMessage", error));
@@ -219,6 +222,11 @@ impl Queues {
             Err(error) => fault::of(&AwsError::new("sqs SendMessage", error)),
         }
     }
+}
+
+/// Whoever polls asks again by itself, and has to come round until then.
+fn few_retries() -> aws_sdk_sqs::config::Builder {
+    aws_sdk_sqs::Config::builder().retry_config(RetryConfig::standard().with_max_attempts(2))
 }
 
 async fn url(session: &Session, names: &Names, name: String) -> Result<String, QueueError> {

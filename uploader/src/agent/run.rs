@@ -18,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 const SWEEP_EVERY: i64 = 3600;
 /// Longest pause after a queue did not answer, in seconds.
 const MAX_PAUSE: u64 = 60;
+/// How often the loop comes round where nothing happens.
+const ROUND: Duration = Duration::from_secs(30);
+/// How long the answer to a poll is waited for once the agent was told to stop.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 
 /// How much an agent does at a time, and when it ends by itself.
 #[derive(Clone, Copy, Debug)]
@@ -145,12 +149,15 @@ pub async fn run(
     let Agent { session, names, .. } = agent;
     let queues = Queues::find(session, names).await?;
     let now = (agent.clock)();
-    let heartbeat = Heartbeat::new(
-        &agent.id,
-        now,
-        until.parallel,
-        agent.limits.memory * until.parallel as u64,
-    );
+    let heartbeat = Heartbeat {
+        activity: activity(until, cancel, &[]),
+        ..Heartbeat::new(
+            &agent.id,
+            now,
+            until.parallel,
+            agent.limits.memory * until.parallel as u64,
+        )
+    };
     let heart = Heart::start(session, names, &agent.clock, heartbeat).await;
     let limit = until.idle.map(|it| time::Duration::seconds(it.into()));
     let run = Run {
@@ -186,6 +193,8 @@ enum Happened {
     Polled(Result<Option<Message>, QueueError>),
     /// A request is done with.
     Ended(Ended),
+    /// Nothing did.
+    Nothing,
     /// Somebody said stop.
     Cancelled,
 }
@@ -194,11 +203,14 @@ impl<'a> Run<'a> {
     async fn go(&self, mut idle: Idle) -> Result<(), AgentError> {
         let mut working: Vec<Work<'a>> = Vec::new();
         // A poll that is dropped may have been given a message already, which then is hidden for a
-        // while: one that is asked is waited for.
+        // while: one that is asked is waited for, and only for a moment once the agent has to stop.
         let mut polling: Option<Poll<'a>> = None;
         let mut last_sweep = None;
         let mut pause = 1;
         loop {
+            if polling.is_none() {
+                self.heart.came_round();
+            }
             if polling.is_none() && !self.cancel.is_cancelled() {
                 let now = (self.agent.clock)();
                 match idle.next(now, working.len()) {
@@ -210,7 +222,7 @@ impl<'a> Run<'a> {
                     }
                     Next::Stay => {
                         // With the next beat at the latest: until then callers wait and look again.
-                        let activity = activity(&working);
+                        let activity = self.activity(&working);
                         self.heart.say(activity, working.len()).await.ok();
                         idle.stayed();
                         continue;
@@ -230,15 +242,25 @@ impl<'a> Run<'a> {
                     }
                 }
             }
-            if self.cancel.is_cancelled() && working.is_empty() {
-                return Ok(());
+            if self.cancel.is_cancelled() {
+                if let Some(poll) = polling.take() {
+                    self.give_back(poll).await;
+                }
+                if working.is_empty() {
+                    return Ok(());
+                }
             }
-            match self.next(&mut working, &mut polling).await {
+            let happened = self.next(&mut working, &mut polling).await;
+            if let Happened::Polled(_) = happened {
+                self.heart.came_round();
+            }
+            match happened {
                 Happened::Polled(Ok(Some(message))) => {
                     pause = 1;
                     working.push(self.work(message));
                     idle.worked((self.agent.clock)());
-                    self.heart.note(Activity::Busy, working.len()).await;
+                    let activity = self.activity(&working);
+                    self.heart.note(activity, working.len()).await;
                 }
                 Happened::Polled(Ok(None)) => {
                     pause = 1;
@@ -272,15 +294,34 @@ impl<'a> Run<'a> {
                 Happened::Ended(ended) => {
                     (self.told)(Told::Ended(&ended));
                     idle.worked((self.agent.clock)());
-                    let activity = activity(&working);
+                    let activity = self.activity(&working);
                     self.heart.note(activity, working.len()).await;
                     if self.until.once {
                         return Ok(());
                     }
                 }
-                Happened::Cancelled => {}
+                Happened::Cancelled => {
+                    // Whoever looks for somebody to take a request finds nobody here.
+                    self.heart.note(Activity::Leaving, working.len()).await;
+                }
+                Happened::Nothing => {}
             }
         }
+    }
+
+    /// Gives back what a poll is about to be given: it comes again at once.
+    async fn give_back(&self, poll: Poll<'a>) {
+        let Ok(Ok(Some(message))) = tokio::time::timeout(LAST_ANSWER, poll).await else {
+            return;
+        };
+        let hidden = self.queues.hide(&self.agent.session, &message, 0).await;
+        if let Err(error) = hidden {
+            tracing::debug!(%error, "the message comes again later");
+        }
+    }
+
+    fn activity(&self, working: &[Work<'_>]) -> Activity {
+        activity(self.until, self.cancel, working)
     }
 
     /// Waits for whatever comes first.
@@ -294,7 +335,6 @@ impl<'a> Run<'a> {
                 }
             }
             if let Some(poll) = polling.as_mut()
-                && !stopped
                 && let std::task::Poll::Ready(answer) = poll.as_mut().poll(context)
             {
                 *polling = None;
@@ -306,6 +346,7 @@ impl<'a> Run<'a> {
             biased;
             happened = happened => happened,
             () = self.cancel.cancelled(), if !stopped => Happened::Cancelled,
+            () = tokio::time::sleep(ROUND) => Happened::Nothing,
         }
     }
 
@@ -349,8 +390,10 @@ impl<'a> Run<'a> {
     }
 }
 
-fn activity(working: &[Work<'_>]) -> Activity {
+/// What an agent says it is about: nobody may count on one that takes no other request.
+fn activity(until: Until, cancel: &CancellationToken, working: &[Work<'_>]) -> Activity {
     match working.is_empty() {
+        _ if until.once || cancel.is_cancelled() => Activity::Leaving,
         true => Activity::Idle,
         false => Activity::Busy,
     }

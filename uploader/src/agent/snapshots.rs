@@ -53,6 +53,7 @@ pub(crate) async fn start(session: &Session, new: &NewSnapshot) -> Event {
                 _ => Event::Fault(super::action::Fault {
                     text: format!("{error} (the key is {})", new.kms_key),
                     is_transient: false,
+                    is_denied: error.kind == Kind::Denied,
                 }),
             }
         }

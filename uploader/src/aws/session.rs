@@ -9,6 +9,15 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Longest time of one attempt of a call, until its answer begins: a connection that was cut without
+/// a word is found out, and the next attempt has another. A poll of SQS waits 20 seconds itself.
+const ATTEMPT: Duration = Duration::from_secs(60);
+/// The same of the EBS direct API, where a block is sent on what may be a narrow link. Whoever puts
+/// many has a shorter one.
+const EBS_ATTEMPT: Duration = Duration::from_secs(180);
+/// Longest time until there is a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
 /// What a caller says of AWS; what is `None` is found by the SDK's default chain (environment,
 /// profile, SSO, instance role).
 #[derive(Clone, Debug, Default)]
@@ -121,6 +130,7 @@ impl Session {
             .build();
         let ebs = aws_sdk_ebs::config::Builder::from(&config)
             .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts(EBS_ATTEMPT))
             .build();
         Ok(Session {
             account,
@@ -144,11 +154,7 @@ async fn load(options: &Options) -> Result<SdkConfig, ConnectError> {
             more: options.more_ca.as_deref(),
         })?)
         .retry_config(RetryConfig::standard().with_max_attempts(6))
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(10))
-                .build(),
-        );
+        .timeout_config(timeouts(ATTEMPT));
     if let Some(profile) = &options.profile {
         loader = loader.profile_name(profile);
     }
@@ -159,4 +165,11 @@ async fn load(options: &Options) -> Result<SdkConfig, ConnectError> {
         loader = loader.endpoint_url(url);
     }
     Ok(loader.load().await)
+}
+
+fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(attempt)
+        .build()
 }

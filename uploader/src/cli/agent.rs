@@ -17,9 +17,13 @@ use uploader::agent::{Told, Until, run, vault_key};
 use uploader::blocks::Limits;
 use uploader::converter::heartbeat::is_id;
 use uploader::request::Whereabouts;
+use uploader::vault::MOST_RECEIVES;
 
 /// Snapshots that are begun for one request before it is given up.
 const MAX_ATTEMPTS: u32 = 5;
+/// Most times that a request is taken up: then its record is brought to an end, which may be disturbed,
+/// too, before the queue takes the message away.
+const MOST_TRIES: u32 = MOST_RECEIVES - 10;
 /// MiB of memory for one request: 48 blocks, and what is read ahead.
 const MEMORY_EACH: u32 = 32;
 /// MiB for blocks where nobody says how many.
@@ -74,7 +78,7 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=900))]
     pause: u32,
     /// Times that a request is taken up before it is given up
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_TRIES)))]
     tries: u32,
     /// Say each step
     #[arg(short, long)]

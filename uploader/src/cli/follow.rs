@@ -36,11 +36,14 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Signs the request and sends it.
+    /// Signs the request and sends it, once nothing is known that would leave it there for nobody.
     ///
     /// # Errors
-    /// KMS or SQS refuses.
+    /// No converter could be launched, or KMS or SQS refuses.
     pub(crate) async fn send(&self) -> Result<(), Failure> {
+        if let Some(keeper) = &self.keeper {
+            keeper.check(&self.cancel).await?;
+        }
         let Place { session, names, .. } = &self.place;
         self.place.say_who();
         let message = request::sign(session, names, &self.request).await?;

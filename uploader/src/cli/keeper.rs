@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
+use uploader::agent::journal;
 use uploader::converter::caller::Settled;
 use uploader::converter::judge::Patience;
 use uploader::converter::userdata::UserData;
@@ -21,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 const SOON: Duration = Duration::from_secs(3);
 /// How long an agent that somebody starts at the same time may take to say that it is there.
 const GRACE: Duration = Duration::from_secs(15);
+/// How long an agent that takes a single request may have this one without a record of it.
+const OWN: Duration = Duration::from_secs(15);
 /// How long a caller who does not wait for the AMI waits until somebody is there.
 const MOST: Duration = Duration::from_secs(180);
 /// Instances that one caller launches for one request: if the second did nothing either, neither
@@ -74,6 +77,7 @@ impl ConverterArgs {
                 user_data,
             },
             patience: self.patience(),
+            may_launch: true,
             clock: Arc::new(OffsetDateTime::now_utc),
         }))
     }
@@ -126,6 +130,24 @@ impl Keeper {
         }
     }
 
+    /// Says before anything is sent why none could be launched, if that has to be. An agent that
+    /// somebody starts at the same time does without the vault's AMI.
+    ///
+    /// # Errors
+    /// A setting is wrong, there is no AMI, or AWS refuses.
+    pub(crate) async fn check(&self, cancel: &CancellationToken) -> Result<(), Failure> {
+        loop {
+            match self.fleet.check().await {
+                Err(FleetError::NoAmi { .. }) if self.began.elapsed() < GRACE => {}
+                checked => return checked.map_err(Failure::from),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(SOON) => {}
+                () = cancel.cancelled() => return Err(Failure::interrupted()),
+            }
+        }
+    }
+
     /// Looks, if it is time to. `taken`: somebody has the request already, so that there is no need
     /// to fail here.
     pub(crate) async fn keep(&mut self, request: &Uuid, taken: bool) -> Result<(), Failure> {
@@ -140,7 +162,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Looks until somebody is there, for those who don't wait for the AMI.
+    /// Looks until somebody is there, or has taken the request, for those who don't wait for the AMI.
     pub(crate) async fn settle(
         mut self,
         request: &Uuid,
@@ -155,11 +177,19 @@ impl Keeper {
                 () = tokio::time::sleep(SOON) => {}
                 () = cancel.cancelled() => return Err(Failure::interrupted()),
             }
+            // An agent that takes one request and ends is gone once it is done: nobody is needed then.
+            if let Ok(Some(_)) =
+                journal::read(&self.fleet.session, &self.fleet.names, request).await
+            {
+                return Ok(());
+            }
         }
         Ok(())
     }
 
     async fn look(&mut self, request: &Uuid, taken: bool) -> Result<Looked, Failure> {
+        self.fleet.may_launch = self.launches < MAX_LAUNCHES;
+        self.fleet.patience.own = taken || self.began.elapsed() < OWN;
         let place = &self.place;
         let settled = self.fleet.ensure(&|it| place.say(&told(it))).await;
         match settled {
@@ -173,18 +203,16 @@ impl Keeper {
             }
             Ok(Settled::Launched(_)) => {
                 self.launches += 1;
-                match self.launches > MAX_LAUNCHES {
-                    false => Ok(Looked::Settled),
-                    true => Err(Failure::new(
-                        Class::Failed,
-                        format!(
-                            "{MAX_LAUNCHES} converters were launched for request {request}, and \
-                             ended without it"
-                        ),
-                    )
-                    .hint(Some("uploader converter logs says why".to_owned()))),
-                }
+                Ok(Looked::Settled)
             }
+            Err(FleetError::NotAgain) => Err(Failure::new(
+                Class::Failed,
+                format!(
+                    "{MAX_LAUNCHES} converters were launched for request {request}, and ended \
+                     without it"
+                ),
+            )
+            .hint(Some("uploader converter logs says why".to_owned()))),
             Ok(Settled::Undecided(why)) => {
                 self.say(why.to_owned());
                 Ok(Looked::Undecided)
@@ -230,6 +258,11 @@ fn told(told: Told) -> String {
             instance_type,
             zone,
         } => format!("launched the converter {id}, a {instance_type} in {zone}"),
+        Told::Older(version) => format!(
+            "its AMI is of uploader {version}, older than this one ({}): uploader converter \
+             bootstrap replaces it",
+            env!("CARGO_PKG_VERSION")
+        ),
         Told::Replaced { id, why } => {
             format!("terminates the converter {id}, which is stuck: {why}")
         }

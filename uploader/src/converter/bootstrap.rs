@@ -6,6 +6,7 @@
 use super::ConverterError;
 use super::current::{self, Current, Found, Stored};
 use super::make::{self, Made, Order};
+use super::status::is_older;
 use crate::agent::action::Boot;
 use crate::agent::record::Parent;
 use crate::agent::vault_key;
@@ -81,11 +82,18 @@ pub struct Done {
     pub before: Option<Current>,
 }
 
-/// Decides what has to be made. Changes nothing.
+/// Decides what has to be made. Changes nothing. With `force`, an AMI of a newer program is replaced,
+/// too.
 ///
 /// # Errors
-/// The vault is not there or its key can't be used, or AWS refuses.
-pub async fn plan(session: &Session, names: &Names, image: &Image) -> Result<Plan, ConverterError> {
+/// The AMI that is there is of a newer program, the vault is not there or its key can't be used, or
+/// AWS refuses.
+pub async fn plan(
+    session: &Session,
+    names: &Names,
+    image: &Image,
+    force: bool,
+) -> Result<Plan, ConverterError> {
     let kms_key = vault_key(session, names).await?;
     let stored = current::read(session, names).await?;
     let replaces = stored.as_ref().map(|it| it.etag.clone());
@@ -97,6 +105,16 @@ pub async fn plan(session: &Session, names: &Names, image: &Image) -> Result<Pla
             found,
             make: None,
             replaces,
+        });
+    }
+    if let Found::Available(there) | Found::Pending(there) = &found
+        && !force
+        && is_older(&image.program_version, &there.program_version)
+    {
+        return Err(ConverterError::Newer {
+            ami: there.ami.clone(),
+            theirs: there.program_version.clone(),
+            ours: image.program_version.clone(),
         });
     }
     let gib = gib(&image.manifest);

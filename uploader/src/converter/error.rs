@@ -96,6 +96,17 @@ pub enum FleetError {
         #[source]
         cause: AwsError,
     },
+    /// The type that was asked for is not there.
+    #[error("--instance-type {instance_type}: there is none such in {region}")]
+    NoType {
+        /// Its name.
+        instance_type: String,
+        /// Where.
+        region: String,
+    },
+    /// Nobody is there, and the caller wants none launched any more.
+    #[error("no converter is there, and enough were launched")]
+    NotAgain,
     /// AWS refuses.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -107,6 +118,7 @@ impl FleetError {
         match self {
             FleetError::NoImage { .. }
             | FleetError::NoSubnet { .. }
+            | FleetError::NoType { .. }
             | FleetError::UserData { .. } => Class::Input,
             FleetError::NoAmi { .. }
             | FleetError::AmiGone { .. }
@@ -116,6 +128,7 @@ impl FleetError {
             | FleetError::NoProfile { .. }
             | FleetError::NoCapacity { .. }
             | FleetError::Quota { .. } => Class::Surroundings,
+            FleetError::NotAgain => Class::Failed,
             FleetError::Aws(error) => error.class(),
         }
     }
@@ -140,6 +153,8 @@ impl FleetError {
                 "take them away (aws ec2 revoke-security-group-ingress): nothing has to reach a \
                  converter"
             }
+            FleetError::NoType { .. } => "aws ec2 describe-instance-type-offerings lists them",
+            FleetError::NotAgain => "uploader converter logs says why",
             FleetError::NoProfile { .. } => "uploader vault init makes what a vault lacks",
             FleetError::UserData { .. } => "fewer or shorter settings",
             FleetError::NoCapacity { .. } => {

@@ -28,6 +28,16 @@ pub enum ConverterError {
         /// What.
         left: Vec<String>,
     },
+    /// The AMI that is there is of a newer program.
+    #[error("{ami} is of uploader {theirs}, which is newer than {ours}")]
+    Newer {
+        /// The AMI.
+        ami: String,
+        /// Version of the program in it.
+        theirs: String,
+        /// Version of the program that was to take its place.
+        ours: String,
+    },
     /// Somebody said stop.
     #[error("interrupted")]
     Interrupted,
@@ -46,6 +56,7 @@ impl ConverterError {
             ConverterError::Step(_) | ConverterError::Left { .. } | ConverterError::Interrupted => {
                 Class::Failed
             }
+            ConverterError::Newer { .. } => Class::Input,
             ConverterError::Aws(error) => error.class(),
         }
     }
@@ -59,6 +70,9 @@ impl ConverterError {
             ConverterError::Left { .. } => {
                 Some("uploader converter prune deletes it an hour after it was made".to_owned())
             }
+            ConverterError::Newer { .. } => Some(
+                "is this checkout up to date? --force puts the older one in its place".to_owned(),
+            ),
             ConverterError::Step(_) | ConverterError::Interrupted => None,
             ConverterError::Aws(error) if error.code == "NoSuchBucket" => {
                 Some("uploader vault init makes the vault".to_owned())

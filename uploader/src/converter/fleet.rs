@@ -5,6 +5,7 @@ use super::current::{self, Found};
 use super::error::FleetError;
 use super::judge::{Machine, MachineState, Patience, Pulse, View, Why};
 use super::launch::{self, Launched};
+use super::status::is_older;
 use super::{heartbeat, instances, record};
 use crate::agent::Clock;
 use crate::aws::{AwsError, Session};
@@ -12,6 +13,8 @@ use crate::vault::Names;
 
 /// Rounds of one `ensure`: each ends with somebody else's change, of which there are few.
 const MAX_STEPS: u32 = 60;
+/// This program's version.
+const OURS: &str = env!("CARGO_PKG_VERSION");
 
 /// What a caller wants launched, if it comes to that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct Fleet {
     pub wish: Wish,
     /// When to believe what.
     pub patience: Patience,
+    /// Whether to launch one where nobody is: if not, that is an error.
+    pub may_launch: bool,
     /// The time.
     pub clock: Clock,
 }
@@ -53,6 +58,8 @@ pub enum Told {
         /// Where.
         zone: String,
     },
+    /// The program in the AMI that it was launched from is of this version, older than this one.
+    Older(String),
     /// An instance does nothing any more, and is terminated.
     Replaced {
         /// The instance.
@@ -105,15 +112,22 @@ impl Fleet {
                     None => Event::Changed,
                 }
             }
+            Action::Launch { .. } if !self.may_launch => {
+                *failure = Some(FleetError::NotAgain);
+                Event::NotLaunched
+            }
             Action::Launch { generation } => {
                 told(Told::Launching);
                 match launch::launch(session, names, &self.wish, *generation).await {
-                    Ok(Launched::Up(id, place)) => {
+                    Ok(Launched::Up(id, place, program)) => {
                         told(Told::Launched {
                             id: id.clone(),
                             instance_type: place.instance_type,
                             zone: place.subnet.zone,
                         });
+                        if is_older(&program, OURS) {
+                            told(Told::Older(program));
+                        }
                         Event::Launched(id)
                     }
                     Ok(Launched::Gone(id)) => Event::Spent(id),
@@ -143,6 +157,28 @@ impl Fleet {
         })
     }
 
+    /// What can be known before of why none could be launched, if nobody is there. What may pass is
+    /// nothing to know.
+    ///
+    /// # Errors
+    /// There is no AMI, subnet or type as [`Fleet::wish`] says, or AWS refuses.
+    pub async fn check(&self) -> Result<(), FleetError> {
+        match self.would_launch().await {
+            Err(error) if error.is_transient() => Ok(()),
+            checked => checked,
+        }
+    }
+
+    async fn would_launch(&self) -> Result<(), FleetError> {
+        let view = self.look().await?;
+        let is_up = |it: &Machine| it.state == MachineState::Up;
+        let is_there = view.pulses.iter().any(|it| it.age <= heartbeat::FRESH);
+        if is_there || view.machines.iter().any(is_up) {
+            return Ok(());
+        }
+        launch::check(&self.session, &self.names, &self.wish).await
+    }
+
     /// What there is now.
     ///
     /// # Errors
@@ -169,6 +205,7 @@ impl Fleet {
         let pulses = beats.into_iter().map(|it| Pulse {
             age: (now - it.written).whole_seconds(),
             leaving: it.heartbeat.activity == heartbeat::Activity::Leaving,
+            busy: it.heartbeat.requests > 0,
             id: it.heartbeat.id,
         });
         Ok(View {

@@ -1,7 +1,8 @@
 //! Heartbeats: what a running agent says of itself, in `converter/heartbeats/ID.json`.
 //!
 //! Each has one writer, the agent of that id. A caller who finds a fresh one that does not say
-//! `leaving` knows that somebody will ask the queue again after this moment.
+//! `leaving` knows that somebody will ask the queue again after this moment. So it is only written
+//! while the agent's loop goes round: one that hangs must not be taken for alive.
 
 use super::object::{self, If};
 use crate::agent::Clock;
@@ -9,6 +10,7 @@ use crate::aws::{AwsError, Session};
 use crate::vault::Names;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, Notify};
@@ -20,6 +22,9 @@ pub const PREFIX: &str = "converter/heartbeats/";
 pub const EVERY: Duration = Duration::from_secs(30);
 /// Seconds for which one counts: some may be lost on the way, or come late.
 pub const FRESH: i64 = 120;
+/// Seconds for which an agent's loop may not come round until its heart stops: longer than a poll
+/// takes, its second attempt included, and shorter than callers wait for one that is stuck.
+const ROUND: i64 = 150;
 /// Seconds after which nobody looks at one any more.
 const FORGOTTEN: i64 = 3600;
 /// Seconds after which one that was left behind is deleted.
@@ -39,7 +44,8 @@ pub enum Activity {
     Idle,
     /// It works on some.
     Busy,
-    /// It asks the queue once more, and ends unless there is something.
+    /// It asks the queue once more, and ends unless there is something; or it ends after the request
+    /// that it has or waits for, or was told to stop.
     Leaving,
 }
 
@@ -75,7 +81,7 @@ pub struct Beat {
 }
 
 impl Heartbeat {
-    /// That of an agent that begins.
+    /// That of an agent that begins, and waits for requests.
     pub fn new(id: &str, started: OffsetDateTime, parallel: usize, memory: u64) -> Heartbeat {
         Heartbeat {
             version: VERSION,
@@ -214,6 +220,8 @@ struct Shared {
     said: Mutex<Said>,
     /// There is something new to say.
     changed: Notify,
+    /// When the agent's loop came round last: seconds of the Unix time.
+    round: AtomicI64,
 }
 
 struct Said {
@@ -238,6 +246,7 @@ impl Heart {
                 written: None,
             }),
             changed: Notify::new(),
+            round: AtomicI64::new(clock().unix_timestamp()),
         });
         let beating = {
             let shared = Arc::clone(&shared);
@@ -247,12 +256,17 @@ impl Heart {
                         () = tokio::time::sleep(EVERY) => {}
                         () = shared.changed.notified() => {}
                     }
-                    shared.beat(|_| {}).await.ok();
+                    shared.beat_if_alive().await;
                 }
             })
         };
         shared.beat(|_| {}).await.ok();
         Heart { shared, beating }
+    }
+
+    /// The agent's loop comes round: nothing that it waits for hangs.
+    pub fn came_round(&self) {
+        self.shared.came_round();
     }
 
     /// Says something else from now on; once this is `Ok`, it is what everybody sees.
@@ -305,9 +319,42 @@ impl Drop for Heart {
 }
 
 impl Shared {
+    fn came_round(&self) {
+        let now = (self.clock)().unix_timestamp();
+        self.round.store(now, Ordering::Relaxed);
+    }
+
+    /// Whether the agent's loop goes round.
+    fn goes_round(&self) -> bool {
+        let now = (self.clock)().unix_timestamp();
+        now - self.round.load(Ordering::Relaxed) <= ROUND
+    }
+
+    async fn beat_if_alive(&self) {
+        match self.goes_round() {
+            true => {
+                self.beat(|_| {}).await.ok();
+            }
+            false => tracing::warn!("no heartbeat: the queue was not asked for {ROUND} s or more"),
+        }
+    }
+
     async fn beat(&self, change: impl FnOnce(&mut Heartbeat)) -> Result<(), AwsError> {
         let mut said = self.said.lock().await;
         change(&mut said.heartbeat);
+        // The agent's loop waits for it, and the next comes then anyway.
+        let written = tokio::time::timeout(EVERY, self.write(&mut said)).await;
+        written.unwrap_or_else(|_| {
+            Err(AwsError {
+                operation: "s3 PutObject",
+                kind: crate::aws::Kind::Unavailable,
+                code: String::new(),
+                message: format!("no answer for {} s", EVERY.as_secs()),
+            })
+        })
+    }
+
+    async fn write(&self, said: &mut Said) -> Result<(), AwsError> {
         let text = serde_json::to_vec(&said.heartbeat).unwrap_or_default();
         let key = key(&said.heartbeat.id);
         let now = (self.clock)();
@@ -345,6 +392,86 @@ impl Shared {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use aws_config::{BehaviorVersion, Region};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Where S3 would be: what is put there is counted, and forgotten.
+    fn bucket() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let puts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&puts);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let (mut line, mut len) = (String::new(), 0);
+                while stream.read_line(&mut line).unwrap() > 2 {
+                    if let Some(it) = line.to_lowercase().strip_prefix("content-length:") {
+                        len = it.trim().parse().unwrap();
+                    }
+                    counted.fetch_add(usize::from(line.starts_with("PUT ")), Ordering::SeqCst);
+                    line.clear();
+                }
+                stream.read_exact(&mut vec![0; len]).unwrap();
+                let answer = "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 0\r\nconnection: \
+                              close\r\n\r\n";
+                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        (url, puts)
+    }
+
+    async fn session(url: &str) -> Session {
+        let keys = aws_sdk_s3::config::Credentials::new("key", "secret", None, None, "test");
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .credentials_provider(keys)
+            .region(Region::new("us-east-1"))
+            .endpoint_url(url)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .load()
+            .await;
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
+        Session {
+            account: "123456789012".into(),
+            region: "us-east-1".into(),
+            partition: "aws".into(),
+            caller_arn: "arn:aws:iam::123456789012:root".into(),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            ec2: aws_sdk_ec2::Client::new(&config),
+            ebs: aws_sdk_ebs::Client::new(&config),
+            kms: aws_sdk_kms::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            iam: aws_sdk_iam::Client::new(&config),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_heart_stops_with_its_agents_loop() {
+        let (url, puts) = bucket();
+        let session = session(&url).await;
+        let names = Names::new("image-vault", "123456789012", "us-east-1", "aws").unwrap();
+        let now = Arc::new(AtomicI64::new(1_000_000));
+        let seen = Arc::clone(&now);
+        let clock: Clock = Arc::new(move || {
+            OffsetDateTime::from_unix_timestamp(seen.load(Ordering::SeqCst)).unwrap()
+        });
+        let first = Heartbeat::new("i-1", clock(), 1, 64);
+        let heart = Heart::start(&session, &names, &clock, first).await;
+        let written = || puts.load(Ordering::SeqCst);
+        assert_eq!(written(), 1);
+        now.fetch_add(ROUND, Ordering::SeqCst);
+        heart.shared.beat_if_alive().await;
+        assert_eq!(written(), 2);
+        // A poll hangs.
+        now.fetch_add(1, Ordering::SeqCst);
+        heart.shared.beat_if_alive().await;
+        assert_eq!(written(), 2);
+        heart.came_round();
+        heart.shared.beat_if_alive().await;
+        assert_eq!(written(), 3);
+    }
 
     #[test]
     fn only_heartbeats_are_read_and_each_under_its_own_name() {

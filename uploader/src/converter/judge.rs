@@ -10,6 +10,9 @@ pub struct Patience {
     pub fresh: i64,
     /// An agent that said it was leaving, and neither stayed nor went.
     pub leaving: i64,
+    /// Whether one is waited for that ends with the request in its hands: it may be the caller's own,
+    /// as long as there is no record of it.
+    pub own: bool,
     /// An instance whose heart stopped.
     pub stuck: i64,
     /// An instance that never had a heartbeat.
@@ -25,6 +28,7 @@ impl Default for Patience {
         Patience {
             fresh: super::heartbeat::FRESH,
             leaving: 60,
+            own: true,
             stuck: 300,
             boot: 600,
             claim: 90,
@@ -62,6 +66,8 @@ pub struct Pulse {
     pub age: i64,
     /// Whether the agent said that it leaves.
     pub leaving: bool,
+    /// Whether it has a request in hand.
+    pub busy: bool,
 }
 
 /// What a caller sees.
@@ -127,7 +133,9 @@ pub fn judge(
     {
         return Verdict::Alive(alive.id.clone());
     }
-    if beating.any(|it| it.leaving && it.age <= patience.leaving) {
+    // One that leaves with a request in hand takes no other.
+    let may_take = |it: &Pulse| it.leaving && (patience.own || !it.busy);
+    if beating.any(|it| may_take(it) && it.age <= patience.leaving) {
         return Verdict::Undecided("a converter is about to end: whether it stays is seen soon");
     }
     let up = || {
@@ -198,6 +206,7 @@ mod tests {
             id: id.to_owned(),
             age,
             leaving,
+            busy: false,
         }
     }
 
@@ -252,6 +261,29 @@ mod tests {
             &[pulse("i-1", 200, false)]
         )));
         assert_eq!(judged(None, &[], &[pulse("host-1", 100, true)]), Nobody);
+        // An agent for one request, before it has it and then: the request may be this caller's.
+        let once = pulse("host-1", 5, true);
+        let busy = Pulse {
+            busy: true,
+            ..once.clone()
+        };
+        for (pulse, own, waits) in [
+            (&once, false, true),
+            (&busy, true, true),
+            (&busy, false, false),
+        ] {
+            let view = View {
+                pulses: vec![pulse.clone()],
+                ..View::default()
+            };
+            let patience = Patience {
+                own,
+                ..Patience::default()
+            };
+            let verdict = judge(None, &view, NOW, &patience);
+            assert_eq!(undecided(&verdict), waits, "{verdict:?}");
+            assert!(waits || verdict == Nobody);
+        }
         assert_eq!(judged(None, &[up("i-1", 50)], &[]), Starting(at("i-1")));
         assert_eq!(
             judged(None, &[up("i-1", 700)], &[]),

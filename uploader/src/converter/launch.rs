@@ -4,7 +4,7 @@ use super::current::{self, Found};
 use super::error::{FleetError, Refused, refused};
 use super::fleet::Wish;
 use super::instances;
-use super::place::{Place, TYPES, places, subnets};
+use super::place::{Place, TYPES, check_type, places, subnets};
 use super::record::client_token;
 use super::{group, tags};
 use crate::aws::{AwsError, Session};
@@ -38,8 +38,8 @@ pub(crate) struct Ami {
 /// What a launch came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Launched {
-    /// There is an instance, of this type.
-    Up(String, Place),
+    /// There is an instance, of this type, whose program is of this version.
+    Up(String, Place, String),
     /// There was one, of an earlier call with the same token.
     Gone(String),
 }
@@ -54,8 +54,8 @@ impl Ami {
     }
 }
 
-/// The converter's AMI, as the vault's record says.
-async fn ami_of(session: &Session, names: &Names) -> Result<Ami, FleetError> {
+/// The converter's AMI, as the vault's record says, and the version of the program in it.
+async fn ami_of(session: &Session, names: &Names) -> Result<(Ami, String), FleetError> {
     let found = match current::find(session, names).await? {
         Found::None => {
             return Err(FleetError::NoAmi {
@@ -73,10 +73,30 @@ async fn ami_of(session: &Session, names: &Names) -> Result<Ami, FleetError> {
         Found::Available(it) => it,
     };
     let image = current::describe(session, &found.ami).await?;
-    image.as_ref().and_then(Ami::of).ok_or(FleetError::AmiGone {
-        ami: found.ami,
-        cause: None,
-    })
+    match image.as_ref().and_then(Ami::of) {
+        Some(ami) => Ok((ami, found.program_version)),
+        None => Err(FleetError::AmiGone {
+            ami: found.ami,
+            cause: None,
+        }),
+    }
+}
+
+/// Whether a launch has what it needs: an AMI, a subnet, and the type that was asked for. Changes
+/// nothing.
+pub(super) async fn check(session: &Session, names: &Names, wish: &Wish) -> Result<(), FleetError> {
+    // What was said comes first: it is the caller's to mend.
+    if let Some(subnet) = &wish.subnet {
+        subnets(session, Some(subnet)).await?;
+    }
+    if let Some(instance_type) = &wish.instance_type {
+        check_type(session, instance_type).await?;
+    }
+    ami_of(session, names).await?;
+    if wish.subnet.is_none() {
+        subnets(session, None).await?;
+    }
+    Ok(())
 }
 
 /// Launches an instance for the vault, as this generation.
@@ -93,7 +113,7 @@ pub(super) async fn launch(
             most: MAX_USER_DATA,
         });
     }
-    let ami = ami_of(session, names).await?;
+    let (ami, program) = ami_of(session, names).await?;
     let subnets = subnets(session, wish.subnet.as_deref()).await?;
     let types: Vec<&str> = match &wish.instance_type {
         Some(asked) => vec![asked.as_str()],
@@ -126,7 +146,7 @@ pub(super) async fn launch(
             generation,
         };
         match call.run().await {
-            Ok(id) => return call.is_still_there(id).await,
+            Ok(id) => return call.is_still_there(id, program).await,
             Err(cause) => match refused(&cause) {
                 Refused::Elsewhere => {
                     tried.push(format!("{} in {}", place.instance_type, place.subnet.zone));
@@ -237,11 +257,11 @@ impl Call<'_> {
     }
 
     /// A call that was made before gives the instance that it gave then, which may be gone by now.
-    async fn is_still_there(&self, id: String) -> Result<Launched, FleetError> {
+    async fn is_still_there(&self, id: String, program: String) -> Result<Launched, FleetError> {
         match instances::one(self.session, &id).await? {
             Some(instance) if !instance.is_up() => Ok(Launched::Gone(id)),
             // EC2 does not list a new one at once.
-            _ => Ok(Launched::Up(id, self.place.clone())),
+            _ => Ok(Launched::Up(id, self.place.clone(), program)),
         }
     }
 }

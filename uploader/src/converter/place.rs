@@ -2,7 +2,7 @@
 
 use super::error::FleetError;
 use crate::aws::{AwsError, Kind, Session};
-use aws_sdk_ec2::types::Filter;
+use aws_sdk_ec2::types::{Filter, InstanceTypeOffering};
 
 /// What is tried where no type was asked for: small, and in every region one or the other. The
 /// first is what the free tier has.
@@ -97,6 +97,39 @@ pub async fn subnets(session: &Session, asked: Option<&str>) -> Result<Vec<Subne
             region,
         }),
         (true, None) => Err(FleetError::NoDefaultVpc { region }),
+    }
+}
+
+/// Whether the region has this type. Who may not ask is told by the launch.
+///
+/// # Errors
+/// There is none, or EC2 refuses.
+pub async fn check_type(session: &Session, instance_type: &str) -> Result<(), FleetError> {
+    let named = Filter::builder()
+        .name("instance-type")
+        .values(instance_type)
+        .build();
+    let answer = session
+        .ec2
+        .describe_instance_type_offerings()
+        .filters(named)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 DescribeInstanceTypeOfferings", error));
+    let is_it = |it: &InstanceTypeOffering| {
+        let found = it.instance_type();
+        found.is_some_and(|it| it.as_str() == instance_type)
+    };
+    match answer {
+        Ok(answer) if !answer.instance_type_offerings().iter().any(is_it) => {
+            Err(FleetError::NoType {
+                instance_type: instance_type.to_owned(),
+                region: session.region.clone(),
+            })
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind == Kind::Denied => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

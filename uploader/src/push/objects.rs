@@ -16,6 +16,8 @@ use std::time::Duration;
 /// links than that are none.
 const ATTEMPT: Duration = Duration::from_secs(60);
 const SLOWEST: u64 = 16 << 10;
+/// How long S3 may take to put the parts of an upload together.
+const COMPLETION: Duration = Duration::from_secs(600);
 
 /// Refusals of bytes that changed on their way.
 const GARBLED: &[&str] = &["BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch"];
@@ -204,6 +206,12 @@ fn given_up(failed: Failed) -> PushError {
 fn attempt(bytes: usize) -> aws_sdk_s3::config::Builder {
     let time = ATTEMPT + Duration::from_secs(bytes as u64 / SLOWEST);
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(time);
+    aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build())
+}
+
+/// For a call that may take minutes, as S3 says of the completion of an upload.
+pub(super) fn patient() -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(COMPLETION);
     aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build())
 }
 

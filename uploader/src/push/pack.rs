@@ -236,6 +236,8 @@ impl Transfer {
             .set_mpu_object_size(i64::try_from(pack.record.size).ok())
             .if_none_match("*")
             .expected_bucket_owner(&bucket.owner)
+            .customize()
+            .config_override(super::objects::patient())
             .send()
             .await
             .map_err(|error| AwsError::new("s3 CompleteMultipartUpload", error));

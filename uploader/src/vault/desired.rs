@@ -14,9 +14,9 @@ const VISIBILITY_SECONDS: u32 = 120;
 /// Times that a request is received before it goes to the dead-letter queue. The converter sends
 /// there itself what can't succeed, with a reason, and gives up long before (`uploader agent
 /// --tries`); this is for what kills it each time, and leaves a record that nobody brings to its end.
-const MOST_RECEIVES: u32 = 100;
+pub const MOST_RECEIVES: u32 = 100;
 /// Four days: a request expires sooner.
-const REQUEST_SECONDS: u32 = 4 * 86_400;
+pub const REQUEST_SECONDS: u32 = 4 * 86_400;
 /// Fourteen days, the most there is: for somebody to look.
 const FAILED_SECONDS: u32 = 14 * 86_400;
 /// Most bytes of a message.

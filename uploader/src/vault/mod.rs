@@ -18,7 +18,10 @@ mod remove;
 mod state;
 pub mod tags;
 
-pub use desired::{INCOMPLETE_UPLOAD_DAYS, Keys, OLD_VERSION_DAYS, ROLE_POLICY, desired, unmade};
+pub use desired::{
+    INCOMPLETE_UPLOAD_DAYS, Keys, MOST_RECEIVES, OLD_VERSION_DAYS, REQUEST_SECONDS, ROLE_POLICY,
+    desired, unmade,
+};
 pub use drift::{Change, Drift, changes, drift};
 pub use error::VaultError;
 pub use gc::{Garbage, GarbageKind, GcLimits, LEAST_RECORD_AGE, Object, collect, garbage, look};

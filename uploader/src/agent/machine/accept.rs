@@ -49,6 +49,7 @@ impl Machine {
         if state.stored.as_ref().map(attempt) != Some(attempt(&stored)) {
             state.sealed = None;
             state.refuses = None;
+            state.unregistered = None;
         }
         state.stored = Some(*stored);
         self.resume(state, now)

@@ -20,6 +20,7 @@ impl Machine {
         fault: Fault,
         now: OffsetDateTime,
     ) -> Next {
+        let is_believed = !matches!(step, Step::Verify);
         match step {
             // A snapshot that can't be deleted is named; one that can't be now is tried later.
             Step::Delete(id) | Step::FindUser(id) if !fault.is_transient => {
@@ -53,6 +54,14 @@ impl Machine {
                 state.done(outcome)
             }
             Step::Release(outcome) | Step::Done(outcome) => state.done(outcome),
+            // Each time the same, before anything could be written down: the dead letter says why.
+            Step::Verify | Step::ReadRecord | Step::Write(_)
+                if !fault.is_transient && state.receives > self.max_receives =>
+            {
+                let reason = format!("given up after {} tries: {}", self.max_receives, fault.text);
+                let id = state.id().filter(|_| is_believed);
+                state.reject(id, &reason)
+            }
             // Of records and queues nothing is final: without them nothing can be written down.
             _ => state.release(&fault.text),
         }

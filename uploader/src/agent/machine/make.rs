@@ -140,6 +140,7 @@ impl Machine {
         };
         state.sealed = None;
         state.refuses = None;
+        state.unregistered = None;
         state.write(record.next_attempt(incremental, is_deleted), now)
     }
 
@@ -159,6 +160,18 @@ impl Machine {
             tags: tags::of(&self.own.vault, record, state.opened.as_ref()),
         }));
         state.to(Step::Register, action)
+    }
+
+    /// EC2 says of a snapshot that was completed a moment ago that it is not, or is not there. It is
+    /// asked again, after as long again as this has lasted; in the end the snapshot is of no use.
+    pub(super) fn not_registered(&self, mut state: State, now: OffsetDateTime) -> Next {
+        state.refuses.get_or_insert(now);
+        let since = *state.unregistered.get_or_insert(now);
+        if now - since > GRACE {
+            return self.discard(state, true, now);
+        }
+        let lasted = u32::try_from((now - since).whole_seconds()).unwrap_or(0);
+        state.to(Step::WaitRegister, Action::Wait(lasted.clamp(1, 15)))
     }
 
     /// The image by the request's name, which is there by all that is known.

@@ -62,6 +62,8 @@ pub struct State {
     sealed: Option<OffsetDateTime>,
     /// Since when the snapshot refuses blocks, though it looks pending.
     refuses: Option<OffsetDateTime>,
+    /// Since when EC2 registers no image of the snapshot, though it looks completed.
+    unregistered: Option<OffsetDateTime>,
     /// How many times in a row something was not there yet.
     polls: u32,
     /// How many times somebody else wrote the record first.
@@ -93,6 +95,8 @@ enum Step {
         incremental: bool,
     },
     Register,
+    /// Some seconds, and then all is looked at again.
+    WaitRegister,
     /// A look at the image, which is ours as soon as it is there.
     FindImage,
     WaitImage,
@@ -133,6 +137,7 @@ impl Machine {
             started: Vec::new(),
             sealed: None,
             refuses: None,
+            unregistered: None,
             polls: 0,
             changes: 0,
             doomed: Vec::new(),
@@ -183,10 +188,12 @@ impl Machine {
                 state.sealed = Some(now);
                 state.look()
             }
-            (Step::Put | Step::Complete | Step::Register, Event::NotPending) => {
+            (Step::Put | Step::Complete, Event::NotPending) => {
                 state.refuses.get_or_insert(now);
                 state.read_again()
             }
+            (Step::Register, Event::NotPending) => self.not_registered(state, now),
+            (Step::WaitRegister, Event::Woken) => state.read_again(),
             (Step::Discard { incremental }, Event::Deleted) => {
                 self.next_attempt(state, incremental, true, now)
             }

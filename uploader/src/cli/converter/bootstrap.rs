@@ -31,7 +31,8 @@ use uploader::image::ImageDigest;
 /// with the vault's key, by the EBS direct API from here, and registers it as an AMI. If the AMI of
 /// this very image is there, there is nothing to do; if another is, only the blocks that differ are
 /// sent, and the other is deregistered unless an instance runs of it (uploader converter prune does
-/// that later). Which AMI it is, is written down in the vault: what has its tags only is not believed.
+/// that later). The AMI of a newer program stays, unless --force says otherwise. Which AMI it is, is
+/// written down in the vault: what has its tags only is not believed.
 ///
 /// Ctrl-C and errors leave nothing. What is left by one that was killed, prune takes away.
 #[derive(Debug, Args)]
@@ -42,6 +43,9 @@ pub(super) struct Bootstrap {
     /// Blocks that are put at the same time, at most
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
+    /// Replace the AMI of a newer program, too
+    #[arg(long)]
+    force: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -104,7 +108,7 @@ impl Bootstrap {
         cancel: &CancellationToken,
     ) -> Result<What, Failure> {
         let Place { session, names, .. } = place;
-        let plan = bootstrap::plan(session, names, image).await?;
+        let plan = bootstrap::plan(session, names, image, self.force).await?;
         if self.dry_run {
             return Ok(What::Planned(plan));
         }

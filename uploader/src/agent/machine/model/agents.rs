@@ -236,5 +236,6 @@ fn fault(is_transient: bool) -> Event {
     Event::Fault(Fault {
         text: "as the model wants it".to_owned(),
         is_transient,
+        is_denied: false,
     })
 }

@@ -55,8 +55,14 @@ pub(super) struct World {
     /// How many snapshots were ever made.
     pub(super) made: u32,
     pub(super) images: Vec<Image>,
+    /// EC2 says that snapshots are complete, and registers no image of them.
+    pub(super) registers_none: bool,
+    /// How often it was asked to.
+    pub(super) registrations: u32,
     pub(super) queue: Vec<Message>,
     pub(super) dead: Vec<String>,
+    /// Whose the dead letters are, as far as that is believed.
+    pub(super) dead_ids: Vec<Option<String>>,
     pub(super) parent: bool,
     pub(super) parent_manifest: bool,
 }
@@ -72,8 +78,11 @@ impl World {
             snapshots: BTreeMap::new(),
             made: 0,
             images: Vec::new(),
+            registers_none: false,
+            registrations: 0,
             queue: Vec::new(),
             dead: Vec::new(),
+            dead_ids: Vec::new(),
             parent: true,
             parent_manifest: true,
         };
@@ -244,6 +253,10 @@ impl World {
                 _ => Event::NotPending,
             },
             Action::RegisterImage(new) => {
+                self.registrations += 1;
+                if self.registers_none {
+                    return Event::NotPending;
+                }
                 if self.images.iter().any(|it| it.name == new.name) {
                     return Event::NameTaken;
                 }
@@ -294,8 +307,9 @@ impl World {
                 self.snapshots.remove(id);
                 Event::Deleted
             }
-            Action::DeadLetter { reason, .. } => {
+            Action::DeadLetter { id, reason } => {
                 self.dead.push(reason.clone());
+                self.dead_ids.push(id.map(|it| it.to_string()));
                 Event::Sent
             }
             Action::DeleteMessage => Event::MessageDeleted,
