@@ -448,6 +448,18 @@ def test_ctrl_c_takes_all_away(launch):
     assert launch.is_clean()
 
 
+def test_a_terminal_that_is_closed_takes_all_away(launch):
+    """A connection that drops: SIGHUP, and nobody reads what is said any more."""
+    process = launch.uploader.start("launch", launch.ami, "--connect", "127.0.0.1:1")
+    assert "as " in process.stderr.readline()
+    process.stderr.close()
+    wait(lambda: len(launch.instances()), 1)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=120) == 130
+    process.stdout.close()
+    assert launch.is_clean()
+
+
 def test_a_launch_that_fails_leaves_no_group(launch, emulator):
     rule = ("--service", "ec2", "--operation", "RunInstances", "--status", "400")
     account = ("--account", launch.aws.account)

@@ -41,7 +41,7 @@ impl Up {
         self.setup.region()?;
         let data = self.setup.data.dir()?;
         if let Some(running) = Running::find(&data)? {
-            eprintln!("emulator: runs already, on {}", running.address);
+            say!("emulator: runs already, on {}", running.address);
             return running.print(out, self.json);
         }
         if self.foreground {
@@ -62,7 +62,7 @@ impl Up {
     /// What nobody asked for is said: that instances are not booted.
     fn say_if_nothing_boots(&self, running: &Running) {
         if running.guests == 0 && self.setup.guests().is_none() {
-            eprintln!(
+            say!(
                 "emulator: instances are records: {} is not installed",
                 emulator_tests::guests::missing().unwrap_or("QEMU")
             );

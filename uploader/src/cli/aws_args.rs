@@ -118,6 +118,6 @@ impl Place {
         let Session {
             caller_arn, region, ..
         } = &self.session;
-        eprintln!("uploader: as {caller_arn} in {region}");
+        say!("uploader: as {caller_arn} in {region}");
     }
 }

@@ -266,7 +266,7 @@ impl Asked {
             .map(|it| it.region.as_str())
             .collect();
         if !is_one && !failed.is_empty() {
-            eprintln!(
+            say!(
                 "uploader: {} of {} regions failed ({}); the same command with only these regions \
                  goes on there, and what is sent is not sent again",
                 failed.len(),

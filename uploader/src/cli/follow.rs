@@ -48,7 +48,7 @@ impl Follower {
         let message = request::sign(session, names, &self.request).await?;
         request::send(session, names, &message).await?;
         let Request { id, image, .. } = &self.request;
-        eprintln!("uploader: request {id} for {}@{}", image.name, image.digest);
+        say!("uploader: request {id} for {}@{}", image.name, image.digest);
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Follower {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = self.cancel.cancelled() => {
-                    eprintln!(
+                    say!(
                         "uploader: not waiting any more; request {id} goes on, and uploader requests \
                          shows what becomes of it"
                     );
@@ -181,13 +181,13 @@ impl Shown {
         let Some(record) = record else {
             if elapsed > NOBODY_AFTER && !self.nobody && !self.is_kept {
                 self.nobody = true;
-                eprintln!("uploader: no agent has taken the request yet (uploader agent is one)");
+                say!("uploader: no agent has taken the request yet (uploader agent is one)");
             }
             return;
         };
         if record.trouble.is_some() && record.trouble != self.trouble {
             let why = record.trouble.as_deref().unwrap_or_default();
-            eprintln!("uploader: the agent tries again later: {why}");
+            say!("uploader: the agent tries again later: {why}");
             self.trouble = record.trouble.clone();
         }
         let told = journal::progress(&place.session, &place.names, &record.id).await;

@@ -201,7 +201,7 @@ impl Keeper {
                 Ok(Looked::Settled)
             }
             Err(error) => {
-                eprintln!(
+                say!(
                     "uploader: request {request} is sent, and stays until it expires; but nobody is \
                      there to take it"
                 );
@@ -213,7 +213,7 @@ impl Keeper {
     /// Says something once.
     fn say(&mut self, what: String) {
         if self.said.as_ref() != Some(&what) {
-            eprintln!("uploader: {what}");
+            say!("uploader: {what}");
             self.said = Some(what);
         }
     }
@@ -221,17 +221,17 @@ impl Keeper {
 
 fn tell(told: Told) {
     match told {
-        Told::Launching => eprintln!("uploader: no converter is there: launches one"),
+        Told::Launching => say!("uploader: no converter is there: launches one"),
         Told::Launched {
             id,
             instance_type,
             zone,
-        } => eprintln!("uploader: launched the converter {id}, a {instance_type} in {zone}"),
+        } => say!("uploader: launched the converter {id}, a {instance_type} in {zone}"),
         Told::Replaced { id, why } => {
-            eprintln!("uploader: terminates the converter {id}, which is stuck: {why}");
+            say!("uploader: terminates the converter {id}, which is stuck: {why}");
         }
         Told::Withdrawn(id) => {
-            eprintln!("uploader: terminates {id}: somebody else launched a converter, too");
+            say!("uploader: terminates {id}: somebody else launched a converter, too");
         }
     }
 }

@@ -70,7 +70,10 @@ pub(crate) struct Above;
 
 impl Write for Above {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        SHOWN.suspend(|| std::io::stderr().write(text))
+        // They are drawn again when they advance. `suspend` would draw them itself, and panic on a
+        // terminal that was closed.
+        let _ = SHOWN.clear();
+        std::io::stderr().write(text)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

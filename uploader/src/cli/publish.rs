@@ -163,7 +163,7 @@ impl Publish {
                 return Ok(stop);
             }
         };
-        eprintln!("uploader: {region}: {}: {}", choice.via, choice.why);
+        say!("uploader: {region}: {}: {}", choice.via, choice.why);
         if choice.via == Via::Copy && self.ami.is_no_wait() {
             return Err(Failure::new(
                 Class::Input,

@@ -166,7 +166,7 @@ fn to_send(plan: &Plan) -> u64 {
 fn interrupted(error: PushError) -> Failure {
     match error {
         PushError::Interrupted | PushError::Image(push::ImageError::Interrupted) => {
-            eprintln!(
+            say!(
                 "uploader: interrupted; parts that were sent are kept, and the same command goes on \
                  from there"
             );
