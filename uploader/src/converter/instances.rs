@@ -47,17 +47,36 @@ async fn listed(
     filter: Filter,
     now: OffsetDateTime,
 ) -> Result<Vec<Machine>, AwsError> {
+    let found = all(session, filter).await?;
+    Ok(found.iter().filter_map(|it| machine(it, now)).collect())
+}
+
+async fn all(session: &Session, filter: Filter) -> Result<Vec<Instance>, AwsError> {
     let call = session.ec2.describe_instances().filters(filter);
     let mut pages = call.into_paginator().send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| AwsError::new("ec2 DescribeInstances", error))?;
         for reservation in page.reservations.unwrap_or_default() {
-            let instances = reservation.instances.unwrap_or_default();
-            found.extend(instances.iter().filter_map(|it| machine(it, now)));
+            found.extend(reservation.instances.unwrap_or_default());
         }
     }
     Ok(found)
+}
+
+/// Ids of the instances that are pending or running and have a tag.
+///
+/// # Errors
+/// EC2 refuses.
+pub(crate) async fn up_with_tag(
+    session: &Session,
+    key: &str,
+    value: &str,
+) -> Result<Vec<String>, AwsError> {
+    let tag = Filter::builder().name(format!("tag:{key}")).values(value);
+    let mut found = all(session, tag.build()).await?;
+    found.retain(is_up);
+    Ok(found.into_iter().filter_map(|it| it.instance_id).collect())
 }
 
 /// What EC2 says of one instance; `None` if it does not know it (yet, or any more).
