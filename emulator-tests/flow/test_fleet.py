@@ -501,6 +501,20 @@ def test_a_launch_that_is_never_answered_leaves_nothing(launch, emulator, operat
         emulator.cli("fault", "clear")
 
 
+def test_a_tunnel_that_fails_is_told_by_its_last_line(launch, tmp_path):
+    tunnel = tmp_path / "tunnel"
+    tunnel.write_text("#!/bin/sh\necho starting >&2\necho no route to $1 >&2\nexit 254\n")
+    tunnel.chmod(0o755)
+    done = launch(
+        "--connect", "127.0.0.1:1", "--tunnel", f"{tunnel} {{id}}", "--timeout", "5s", check=False
+    )
+    assert done.returncode == 1
+    told = [it for it in done.stderr.splitlines() if "--tunnel" in it]
+    (gone,) = launch.instances(EVER)
+    assert len(told) == 1 and "254" in told[0], "it failed several times, and said the same"
+    assert f"no route to {gone['InstanceId']}" in told[0]
+
+
 def test_a_launch_that_fails_leaves_no_group(launch, emulator):
     rule = ("--service", "ec2", "--operation", "RunInstances", "--status", "400")
     account = ("--account", launch.aws.account)
