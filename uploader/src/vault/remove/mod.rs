@@ -322,7 +322,7 @@ async fn delete_versions(
             if cancel.is_cancelled() {
                 return Err(VaultError::Cancelled);
             }
-            delete(session, names, batch.to_vec()).await?;
+            delete(session, names, batch.to_vec()).await?.all()?;
         }
     }
 }
