@@ -300,6 +300,21 @@ def test_ctrl_c_leaves_nothing_and_what_a_kill_leaves_is_taken_away(uploader, va
     assert not vault.snapshots() and not vault.images()
 
 
+@pytest.mark.parametrize(
+    "service, operation",
+    [("ebs", "StartSnapshot"), ("ebs", "CompleteSnapshot"), ("ec2", "RegisterImage")],
+)
+def test_a_bootstrap_outlives_lost_answers(uploader, vault, emulator, service, operation):
+    rule = ("--service", service, "--operation", operation, "--lose", "--limit", "1")
+    emulator.cli("fault", "add", "--account", uploader.account, *rule)
+    try:
+        made = region(uploader("converter", "bootstrap", parse=True))
+    finally:
+        emulator.cli("fault", "clear")
+    assert [it["ImageId"] for it in vault.images()] == [made["ami"]] == [vault.record()["ami"]]
+    assert [it["SnapshotId"] for it in vault.snapshots()] == [made["snapshot"]]
+
+
 def test_without_a_vault_there_is_no_converter(uploader):
     done = uploader("converter", "bootstrap", check=False)
     assert done.returncode == 3 and "uploader vault init" in done.stderr, done.stderr

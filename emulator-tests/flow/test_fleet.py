@@ -516,6 +516,73 @@ def test_ctrl_c_takes_all_away(launch):
     assert launch.is_clean()
 
 
+def test_a_terminal_that_is_closed_takes_all_away(launch):
+    """A connection that drops: SIGHUP, and nobody reads what is said any more."""
+    process = launch.uploader.start("launch", launch.ami, "--connect", "127.0.0.1:1")
+    assert "as " in process.stderr.readline()
+    process.stderr.close()
+    wait(lambda: len(launch.instances()), 1)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=120) == 130
+    process.stdout.close()
+    assert launch.is_clean()
+
+
+LOST = [
+    ("RunInstances", "2"),
+    ("CreateSecurityGroup", "1"),
+    ("AuthorizeSecurityGroupIngress", "1"),
+    ("TerminateInstances", "1"),
+    ("DeleteSecurityGroup", "1"),
+]
+
+
+@pytest.mark.parametrize("operation, limit", LOST)
+def test_a_launch_outlives_lost_answers(launch, emulator, operation, limit):
+    """What was made without its maker being told is used, and taken away at the end."""
+    rule = ("--service", "ec2", "--operation", operation, "--lose", "--limit", limit)
+    emulator.cli("fault", "add", "--account", launch.aws.account, *rule)
+    try:
+        with served() as server:
+            done = launch("--connect", address(server), parse=True)
+        assert done.json["answered"]
+        assert launch.is_clean()
+        assert len(launch.instances(EVER)) == 1
+    finally:
+        emulator.cli("fault", "clear")
+
+
+EVER = ("pending", "running", "shutting-down", "terminated")
+
+
+@pytest.mark.parametrize("operation", ["RunInstances", "CreateSecurityGroup"])
+def test_a_launch_that_is_never_answered_leaves_nothing(launch, emulator, operation):
+    rule = ("--service", "ec2", "--operation", operation, "--lose")
+    emulator.cli("fault", "add", "--account", launch.aws.account, *rule)
+    try:
+        done = launch("--connect", "127.0.0.1:1", check=False)
+        assert done.returncode == 3, done.stderr
+        assert launch.is_clean()
+        # It was there.
+        assert len(launch.instances(EVER)) == (operation == "RunInstances")
+    finally:
+        emulator.cli("fault", "clear")
+
+
+def test_a_tunnel_that_fails_is_told_by_its_last_line(launch, tmp_path):
+    tunnel = tmp_path / "tunnel"
+    tunnel.write_text("#!/bin/sh\necho starting >&2\necho no route to $1 >&2\nexit 254\n")
+    tunnel.chmod(0o755)
+    done = launch(
+        "--connect", "127.0.0.1:1", "--tunnel", f"{tunnel} {{id}}", "--timeout", "5s", check=False
+    )
+    assert done.returncode == 1
+    told = [it for it in done.stderr.splitlines() if "--tunnel" in it]
+    (gone,) = launch.instances(EVER)
+    assert len(told) == 1 and "254" in told[0], "it failed several times, and said the same"
+    assert f"no route to {gone['InstanceId']}" in told[0]
+
+
 def test_a_launch_that_fails_leaves_no_group(launch, emulator):
     rule = ("--service", "ec2", "--operation", "RunInstances", "--status", "400")
     account = ("--account", launch.aws.account)

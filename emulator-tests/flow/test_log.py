@@ -53,3 +53,10 @@ def test_a_filter_that_is_none(uploader):
     done = uploader("requests", "--log", "uploader=loud", check=False)
     assert done.returncode == 2 and done.stdout == ""
     assert "--log" in done.stderr and "TARGET=LEVEL" in done.stderr
+
+
+def test_nobody_has_to_be_there_to_be_told(uploader, tmp_path):
+    """Standard error that can't be written changes nothing of the exit code."""
+    with open("/dev/full", "w") as full:
+        done = uploader("push", tmp_path / "none.pack", check=False, stderr=full)
+    assert done.returncode == 2

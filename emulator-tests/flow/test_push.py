@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -287,6 +288,21 @@ def test_a_pack_that_was_sent_without_its_manifest(vault, web):
     again = push(vault, web)
     assert again["bytes_sent"] == 0 and not again["already_stored"]
     check(vault, again, web)
+
+
+def test_an_image_whose_pack_is_gone_is_pushed_again_as_the_hint_says(vault, web):
+    said = push(vault, web)
+    pack = f"packs/{said['packs'][0]['digest']}"
+    vault.s3.delete_object(Bucket=vault.bucket, Key=pack)
+    done = vault.uploader("push", web, check=False)
+    assert done.returncode == 1 and "but not its pack" in done.stderr
+    (hint,) = [it for it in done.stderr.splitlines() if it.startswith("hint: ")]
+    manifest = re.search(rf"aws s3 rm s3://{vault.bucket}/(\S+)", hint)[1]
+    assert manifest == f"images/web/{said['digest']}.json"
+    vault.s3.delete_object(Bucket=vault.bucket, Key=manifest)
+    again = push(vault, web)
+    assert again["bytes_sent"] == web.stat().st_size and not again["already_stored"]
+    assert vault.get(pack) == web.read_bytes() and vault.get(manifest)
 
 
 def test_another_object_in_the_packs_place(vault, web):

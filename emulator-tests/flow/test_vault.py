@@ -1,5 +1,6 @@
 """`uploader vault`: made, looked at, mended, emptied of garbage, and taken away."""
 
+import contextlib
 import hashlib
 import json
 import random
@@ -11,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from program import Uploader
+from target import wait
 from waiting import LONG
 
 REGION, OTHER_REGION = "us-east-1", "eu-west-1"
@@ -449,6 +451,17 @@ def test_several_regions(aws, cli, uploader):
         nothing_is_there(vault, cli)
 
 
+def test_a_queue_that_forgets_too_early_is_mended(vault, uploader):
+    """As one that an earlier version made: a request may be good for a week."""
+    sqs, name = vault.client("sqs"), "MessageRetentionPeriod"
+    sqs.set_queue_attributes(QueueUrl=vault.queue(), Attributes={name: str(4 * 86400)})
+    assert drifts(uploader) == {("queue", "attributes")}
+    uploader("vault", "init")
+    assert drifts(uploader) == set()
+    kept = sqs.get_queue_attributes(QueueUrl=vault.queue(), AttributeNames=[name])
+    assert int(kept["Attributes"][name]) > 7 * 86400
+
+
 def test_list(vault, uploader):
     assert uploader("vault", "list").stdout == ""
     assert uploader("vault", "list", parse=True).json["images"] == []
@@ -493,6 +506,98 @@ def test_gc(vault, uploader):
     assert len(versions["Versions"]) == 1
     wrong = uploader("vault", "gc", "--records", "1d", check=False)
     assert wrong.returncode == 2 and "15d" in wrong.stderr
+
+
+@contextlib.contextmanager
+def collecting(uploader, vault, *arguments, lost=0):
+    """`gc`, which has deleted, and is held up before it looks what was named meanwhile: the fifth
+    list, after two of packs and records and two of images. `lost` answers to what deletes are."""
+    emulator = uploader.emulator
+    fault = lambda *rule: emulator.cli("fault", "add", "--account", vault.account, *rule)
+    fault("--service", "s3", "--operation", "ListObjectsV2", "--nth", "5", "--delay-ms", "4000")
+    if lost:
+        fault("--service", "s3", "--operation", "DeleteObjects", "--lose", "--limit", lost)
+    process = uploader.start("vault", "gc", "--grace", "0s", *arguments)
+    fired = lambda: json.loads(emulator.cli("fault", "list", "--json").stdout)[0]["fired"]
+    try:
+        wait(fired, 1)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+        emulator.cli("fault", "clear")
+
+
+def test_what_a_push_names_meanwhile_is_brought_back(vault, uploader):
+    named, unnamed = (f"packs/{it * 64}" for it in "ab")
+    vault.put(named)
+    vault.put(unnamed)
+    with collecting(uploader, vault, "--json") as process:
+        manifest = vault.store("web", ["a" * 64])
+        out, err = process.communicate(timeout=LONG)
+    assert process.returncode == 0, err
+    assert [it["key"] for it in json.loads(out)["objects"]] == [unnamed]
+    assert objects(vault) == {named, manifest}
+
+
+def test_it_is_brought_back_though_an_object_can_not_be_deleted(vault, uploader):
+    named, unnamed, held = (f"packs/{it * 64}" for it in "abc")
+    for key in (named, unnamed, held):
+        vault.put(key)
+    s3 = vault.client("s3")
+    policy = json.loads(s3.get_bucket_policy(Bucket=vault.bucket)["Policy"])
+    policy["Statement"].append(
+        {
+            "Sid": "Hold",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:DeleteObject",
+            "Resource": f"arn:aws:s3:::{vault.bucket}/{held}",
+        }
+    )
+    s3.put_bucket_policy(Bucket=vault.bucket, Policy=json.dumps(policy))
+    with collecting(uploader, vault) as process:
+        manifest = vault.store("web", ["a" * 64])
+        _, err = process.communicate(timeout=LONG)
+    assert process.returncode == 1 and f"{held} was not deleted" in err
+    assert objects(vault) == {named, held, manifest}
+
+
+@pytest.mark.parametrize("lost", [1, 6])
+def test_it_is_brought_back_though_answers_were_lost(vault, uploader, lost):
+    """Each try leaves a mark, whose version nobody was told. After six the call has failed."""
+    named, unnamed = (f"packs/{it * 64}" for it in "ab")
+    vault.put(named)
+    vault.put(unnamed)
+    with collecting(uploader, vault, lost=lost) as process:
+        manifest = vault.store("web", ["a" * 64])
+        _, err = process.communicate(timeout=LONG)
+    assert process.returncode == (3 if lost == 6 else 0), err
+    assert objects(vault) == {named, manifest}
+
+
+def test_it_is_brought_back_by_one_that_is_told_to_end(vault, uploader):
+    named = f"packs/{'a' * 64}"
+    vault.put(named)
+    with collecting(uploader, vault) as process:
+        manifest = vault.store("web", ["a" * 64])
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=LONG)
+    assert process.returncode == 0 and "finishing the change at hand" in err
+    assert objects(vault) == {named, manifest}
+
+
+def test_if_nobody_knows_what_is_named_all_is_brought_back(vault, uploader):
+    packs = {f"packs/{it * 64}" for it in "ab"}
+    for key in packs:
+        vault.put(key)
+    with collecting(uploader, vault) as process:
+        manifest = vault.store("web", ["a" * 64])
+        rule = ("--service", "s3", "--operation", "GetObject", "--status", "403")
+        uploader.emulator.cli("fault", "add", "--account", vault.account, *rule)
+        _, err = process.communicate(timeout=LONG)
+    assert process.returncode == 3, err
+    assert objects(vault) == packs | {manifest}
 
 
 def test_gc_keeps_all_when_a_manifest_can_not_be_read(vault, uploader):

@@ -3,7 +3,12 @@
 //! `docs/bad-input.md` is the table of it; `IMGTOOL_BLESS=1` writes it anew.
 
 // Clippy lets tests do this, but not the functions that they share.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 #[path = "cli_suite/archives.rs"]
 mod archives;

@@ -3,7 +3,12 @@
 //! What is not there (a Debian tree, a tool, root) is reported as skipped, and fails in CI.
 
 // Clippy lets tests do this, but not the functions that they share.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 #[path = "image_suite/boot.rs"]
 mod boot;

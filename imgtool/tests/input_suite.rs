@@ -2,7 +2,12 @@
 //! so that what the tests share is compiled once.
 
 // Clippy lets tests do this, but not the functions that they share.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 #[path = "input_suite/host.rs"]
 mod host;

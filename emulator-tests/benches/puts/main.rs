@@ -2,6 +2,7 @@
 //! and how much memory its server needs for 20 GiB; the same client against moto beside it.
 //!
 //! `puts` measures a server of its own, in a process of its own; `puts --endpoint` one that runs.
+#![allow(clippy::print_stderr, clippy::print_stdout)]
 
 mod client;
 mod moto;

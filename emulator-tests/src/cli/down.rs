@@ -32,7 +32,7 @@ impl Down {
                 let message = format!("{}: an emulator is just starting or ending", data.display());
                 return Err(Failure::new(Class::Failed, message));
             }
-            None => eprintln!("emulator: none runs on {}", data.display()),
+            None => say!("emulator: none runs on {}", data.display()),
         }
         if self.json {
             let pid = running.as_ref().map(|running| running.pid);

@@ -72,14 +72,14 @@ impl Failure {
             // As in `emulator status | head`: nothing to say.
             Class::BrokenPipe => return 0,
             Class::Interrupted => {
-                eprintln!("emulator: interrupted; nothing was left");
+                say!("emulator: interrupted; nothing was left");
                 return 130;
             }
             Class::Failed | Class::Input | Class::Host => {}
         }
-        eprintln!("emulator: {}", self.message);
+        say!("emulator: {}", self.message);
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            say!("hint: {hint}");
         }
         match self.class {
             Class::Input => 2,

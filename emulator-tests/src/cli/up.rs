@@ -46,7 +46,7 @@ impl Up {
         self.setup.region()?;
         let data = self.setup.data.dir()?;
         if let Some(running) = Running::find_answering(&data, SETTLES_WITHIN)? {
-            eprintln!("emulator: runs already, on {}", running.address);
+            say!("emulator: runs already, on {}", running.address);
             return running.print(out, self.json);
         }
         if self.foreground {
@@ -74,7 +74,7 @@ impl Up {
             guests::has_uefi,
         );
         if let Some(said) = said {
-            eprintln!("emulator: {said}");
+            say!("emulator: {said}");
         }
     }
 

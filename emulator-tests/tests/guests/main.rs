@@ -1,5 +1,11 @@
 //! Guests in QEMU: their network alone, and instances as a user has them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 
 mod aws;
 mod host;

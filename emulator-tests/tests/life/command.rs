@@ -283,3 +283,14 @@ fn without_data_nothing_is_kept() {
     std::thread::sleep(Duration::from_millis(100));
     assert!(processes_of(&dir.path().join("emulator")).is_empty());
 }
+
+#[test]
+fn nobody_has_to_be_there_to_be_told() {
+    let dir = tempdir().unwrap();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut down = emulator(&["down", "--data", dir.path().to_str().unwrap()]);
+    assert_eq!(down.stderr(full).status().unwrap().code(), Some(0));
+}

@@ -81,7 +81,7 @@ impl Build {
             },
         )?;
         for warning in &prepared.warnings {
-            eprintln!("imgtool: warning: {warning}");
+            say!("imgtool: warning: {warning}");
         }
         // Until here a signal just ends the program, which has no named file yet.
         let cancel = catch_signals()?;

@@ -55,7 +55,7 @@ impl Failure {
             return 0;
         }
         if self.interrupted {
-            eprintln!("imgtool: interrupted; nothing was left");
+            say!("imgtool: interrupted; nothing was left");
             return 130;
         }
         let mut message = format!("imgtool: {}", self.error);
@@ -64,9 +64,9 @@ impl Failure {
             message.push_str(&format!(": {error}"));
             cause = error.source();
         }
-        eprintln!("{message}");
+        say!("{message}");
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            say!("hint: {hint}");
         }
         self.class.exit_code()
     }

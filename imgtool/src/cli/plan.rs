@@ -43,7 +43,7 @@ impl Plan {
             },
         )?;
         for warning in &prepared.warnings {
-            eprintln!("imgtool: warning: {warning}");
+            say!("imgtool: warning: {warning}");
         }
         let written = if self.json {
             writeln!(out, "{}", plan_json(&prepared, &spec.input))

@@ -126,9 +126,9 @@ impl Run {
         };
         let mut started = |firmware: Firmware, accel: Accel, forwards: &[Forward]| {
             let (firmware, accel) = (name(firmware), name(accel));
-            eprintln!("booting by {firmware} on {accel}, disk {}", name(self.disk));
+            say!("booting by {firmware} on {accel}, disk {}", name(self.disk));
             for Forward { host, guest } in forwards {
-                eprintln!("port 127.0.0.1:{host} leads to the guest's {guest}");
+                say!("port 127.0.0.1:{host} leads to the guest's {guest}");
             }
         };
         let report = boot(&self.options(), &mut console, &mut started, &interrupted)?;

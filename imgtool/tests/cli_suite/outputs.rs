@@ -96,3 +96,15 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         .shell(limit),
     ]
 }
+
+#[test]
+fn nobody_has_to_be_there_to_be_told() {
+    let bench = Bench::new();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = bench.command(None);
+    command.args(["inspect", "none.img"]).stderr(full);
+    assert_eq!(command.status().unwrap().code(), Some(2));
+}

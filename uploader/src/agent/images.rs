@@ -58,7 +58,7 @@ pub(crate) async fn register(session: &Session, new: &NewImage) -> Event {
 }
 
 /// The account's own image of this name.
-pub(super) async fn find(session: &Session, name: &str) -> Event {
+pub(crate) async fn find(session: &Session, name: &str) -> Event {
     let answer = session
         .ec2
         .describe_images()

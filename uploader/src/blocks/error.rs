@@ -77,11 +77,13 @@ impl PutError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            PutError::Corrupt { .. } => Some(
-                "somebody changed the pack: remove the image from the vault and push it again"
-                    .to_owned(),
-            ),
-            PutError::NoPack { .. } => Some("uploader push sends what the vault lacks".to_owned()),
+            PutError::Corrupt { pack, .. } => Some(format!(
+                "somebody changed the pack: delete packs/{pack} in the vault's bucket (aws s3 rm), \
+                 and push the image again, which says what else has to go"
+            )),
+            PutError::NoPack { .. } => {
+                Some("push the image again, which says what has to be done".to_owned())
+            }
             PutError::Budget { last, .. } => last.hint(),
             PutError::Aws(error) => error.hint(),
             PutError::SnapshotGone { .. } | PutError::Cancelled => None,

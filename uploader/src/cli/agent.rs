@@ -97,9 +97,10 @@ impl AgentArgs {
         let (place, idle, id) = match self.from_instance {
             true => {
                 let it = on_instance().await?;
-                eprintln!(
+                say!(
                     "uploader: converter {} ends after {} s idle",
-                    it.id, it.idle
+                    it.id,
+                    it.idle
                 );
                 (it.place, Some(it.idle), it.id)
             }
@@ -110,7 +111,7 @@ impl AgentArgs {
         };
         let agent = self.agent(&place, id).await?;
         place.say_who();
-        eprintln!("uploader: takes requests from {}", place.names.queue());
+        say!("uploader: takes requests from {}", place.names.queue());
         let until = Until {
             idle,
             once: self.once,
@@ -120,7 +121,7 @@ impl AgentArgs {
         interruptible(async |cancel| {
             let told = |told: Told<'_>| {
                 if let (Told::Action(action), true) = (&told, self.verbose) {
-                    eprintln!("uploader: step {}", action.name());
+                    say!("uploader: step {}", action.name());
                 }
                 say(&told);
                 let Told::Ended(ended) = told else {
@@ -222,32 +223,32 @@ fn say(told: &Told<'_>) {
     match told {
         Told::Action(action) => {
             if let Some(line) = line_of(action) {
-                eprintln!("uploader: {line}");
+                say!("uploader: {line}");
             }
         }
         Told::Ended(Ended::Outcome(outcome)) => match outcome {
-            Outcome::Finished { ami } => eprintln!("uploader: finished: {ami}"),
+            Outcome::Finished { ami } => say!("uploader: finished: {ami}"),
             Outcome::Failed { reason, left } => {
-                eprintln!("uploader: failed: {reason}");
+                say!("uploader: failed: {reason}");
                 for it in left {
-                    eprintln!("uploader: left behind: {it}");
+                    say!("uploader: left behind: {it}");
                 }
             }
-            Outcome::Rejected { reason } => eprintln!("uploader: refused: {reason}"),
+            Outcome::Rejected { reason } => say!("uploader: refused: {reason}"),
             Outcome::Released { reason, delay } => {
-                eprintln!("uploader: laid aside for {delay} s: {reason}");
+                say!("uploader: laid aside for {delay} s: {reason}");
             }
         },
         Told::Ended(Ended::Stopped) => {
-            eprintln!("uploader: stopped; the request is left to the next agent");
+            say!("uploader: stopped; the request is left to the next agent");
         }
         Told::Swept(deleted) => {
-            eprintln!(
+            say!(
                 "uploader: deleted what was left behind: {}",
                 deleted.join(", ")
             );
         }
-        Told::Trouble(error) => eprintln!("uploader: {error}"),
+        Told::Trouble(error) => say!("uploader: {error}"),
     }
 }
 

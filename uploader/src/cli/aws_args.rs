@@ -1,6 +1,6 @@
 //! The AWS habits of every command: who, where, and which vault.
 
-use super::{Failure, progress};
+use super::Failure;
 use clap::Args;
 use std::fs::File;
 use std::io::Read;
@@ -143,7 +143,7 @@ impl Place {
 
     /// Says what happens here, on standard error.
     pub(crate) fn say(&self, what: &str) {
-        progress::say(&self.label(what));
+        say!("uploader: {}", self.label(what));
     }
 
     /// What happens here: with the region before it, where there are several.

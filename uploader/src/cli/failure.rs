@@ -102,9 +102,9 @@ impl Failure {
         if let Some(code) = self.silent {
             return code;
         }
-        eprintln!("uploader: {}", self.message);
+        say!("uploader: {}", self.message);
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            say!("hint: {hint}");
         }
         self.class.exit_code()
     }
@@ -160,7 +160,7 @@ imgtool_failures!(SpecError, BuildError);
 impl From<ConverterError> for Failure {
     fn from(error: ConverterError) -> Failure {
         if matches!(error, ConverterError::Interrupted) {
-            eprintln!("uploader: interrupted; nothing is left of it");
+            say!("uploader: interrupted; nothing is left of it");
             return Failure::interrupted();
         }
         Failure::of(error.class(), &error).hint(error.hint())
@@ -170,7 +170,7 @@ impl From<ConverterError> for Failure {
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Failure {
         if matches!(error, VaultError::Cancelled) {
-            eprintln!("uploader: interrupted: run it again, it goes on from there");
+            say!("uploader: interrupted: run it again, it goes on from there");
             return Failure::interrupted();
         }
         Failure::of(error.class(), &error).hint(error.hint())

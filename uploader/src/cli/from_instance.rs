@@ -81,7 +81,7 @@ fn may_pass(error: &ConnectError) -> bool {
 }
 
 async fn wait(error: &dyn std::fmt::Display, seconds: u64) {
-    eprintln!("uploader: {error}; again in {seconds} s");
+    say!("uploader: {error}; again in {seconds} s");
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 

@@ -144,7 +144,7 @@ impl ImageArgs {
             },
         )?;
         for warning in &prepared.warnings {
-            eprintln!("uploader: warning: {warning}");
+            say!("uploader: warning: {warning}");
         }
         Ok(Image::Disk(Disk::planned(prepared, self.level)))
     }

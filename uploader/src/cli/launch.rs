@@ -111,7 +111,7 @@ impl Launch {
                 _ => tidy(session, &made).await,
             };
             for it in &left {
-                eprintln!("uploader: left behind: {it}");
+                say!("uploader: left behind: {it}");
             }
             match done {
                 Ok(()) => self.print(&made, &seen, out)?,
@@ -123,8 +123,8 @@ impl Launch {
                     let console = end_of(&seen.console);
                     if made.instance.is_some() {
                         match console.is_empty() {
-                            true => eprintln!("uploader: its console said nothing"),
-                            false => eprintln!("uploader: the end of its console:\n{console}"),
+                            true => say!("uploader: its console said nothing"),
+                            false => say!("uploader: the end of its console:\n{console}"),
                         }
                     }
                     return Err(error.into());
@@ -149,7 +149,7 @@ impl Launch {
     ) -> Result<(), LaunchError> {
         let id = start(session, order, clock, made).await?;
         let (kind, zone) = made.place.clone().unwrap_or_default();
-        eprintln!("uploader: launched {id}, a {kind} in {zone}");
+        say!("uploader: launched {id}, a {kind} in {zone}");
         let asked = made.asked.unwrap_or_else(|| clock());
         let watched = watch(session, order, &id, asked, clock, seen, cancel);
         match &self.tunnel {
@@ -231,7 +231,7 @@ impl Launch {
             let address = seen.address.as_deref().unwrap_or("no address");
             writeln!(out, "{id} is kept: {address}").map_err(Failure::stdout)?;
             if let Some(group) = &made.group {
-                eprintln!(
+                say!(
                     "hint: aws ec2 terminate-instances --instance-ids {id}; then aws ec2 \
                      delete-security-group --group-id {group}"
                 );
@@ -244,7 +244,7 @@ impl Launch {
 /// Takes all of it away, and says so before: it may take a minute.
 async fn tidy(session: &Session, made: &Launched) -> Vec<String> {
     if let Some(id) = &made.instance {
-        eprintln!("uploader: terminates {id}");
+        say!("uploader: terminates {id}");
     }
     clean(session, made).await
 }

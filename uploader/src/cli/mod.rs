@@ -1,5 +1,8 @@
 //! The command line: one file a command, whose doc comment is its help.
 
+#[macro_use]
+mod say;
+
 mod agent;
 mod aws_args;
 mod convert;

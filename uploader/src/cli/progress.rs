@@ -66,18 +66,15 @@ impl Line {
     }
 }
 
-/// Says something on standard error, as one line above those that are shown.
-pub(crate) fn say(what: &str) {
-    // Nobody is there to be told that nobody listens.
-    let _ = Above.write_all(format!("uploader: {what}\n").as_bytes());
-}
-
 /// Standard error, above the lines that are shown.
 pub(crate) struct Above;
 
 impl Write for Above {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        SHOWN.suspend(|| std::io::stderr().write(text))
+        // They are drawn again when they advance. `suspend` would draw them itself, and panic on a
+        // terminal that was closed.
+        let _ = SHOWN.clear();
+        std::io::stderr().write(text)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

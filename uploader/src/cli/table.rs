@@ -2,7 +2,6 @@
 
 use super::Failure;
 use super::follow::Followed;
-use super::progress::say;
 use serde_json::{Value, json};
 use std::io::Write;
 use time::OffsetDateTime;
@@ -57,10 +56,10 @@ impl Table {
             .unzip();
         if !is_one && !failures.is_empty() {
             let (failed, regions) = (failures.len(), regions.join(", "));
-            say(&format!(
-                "{failed} of {of} regions failed ({regions}); {}",
+            say!(
+                "uploader: {failed} of {of} regions failed ({regions}); {}",
                 self.again
-            ));
+            );
         }
         // A stable sort: false comes first.
         failures.sort_by_key(|it| !it.is_interrupt());

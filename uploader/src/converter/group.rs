@@ -78,6 +78,18 @@ async fn find(session: &Session, name: &str, vpc: &str) -> Result<Option<Securit
         .next())
 }
 
+/// The group of this name that [`create`] made and whose id it could not tell.
+///
+/// # Errors
+/// EC2 refuses.
+pub(crate) async fn id_of(
+    session: &Session,
+    name: &str,
+    vpc: &str,
+) -> Result<Option<String>, AwsError> {
+    Ok(find(session, name, vpc).await?.and_then(|it| it.group_id))
+}
+
 /// Makes a group.
 ///
 /// # Errors

@@ -45,6 +45,20 @@ async fn listed(session: &Session, name: &str, any: &[&str]) -> Result<Vec<Insta
     Ok(found)
 }
 
+/// Ids of the instances that are pending or running and have a tag.
+///
+/// # Errors
+/// EC2 refuses.
+pub(crate) async fn up_with_tag(
+    session: &Session,
+    key: &str,
+    value: &str,
+) -> Result<Vec<String>, AwsError> {
+    let found = listed(session, &format!("tag:{key}"), &[value]).await?;
+    let up = found.into_iter().filter(Instance::is_up);
+    Ok(up.map(|it| it.id).collect())
+}
+
 /// One instance; `None` if EC2 does not know it (yet, or any more).
 ///
 /// # Errors

@@ -21,6 +21,10 @@ const PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How many looks: EBS takes minutes to complete a snapshot, at most.
 const MAX_LOOKS: u32 = 900;
+/// How many after EBS refused to complete it: two minutes.
+const LOOKS_IF_REFUSED: u32 = 60;
+/// How many for an AMI that may have been registered.
+const LOOKS_FOR_IMAGE: u32 = 5;
 
 /// What is to be made.
 pub(super) struct Order<'a> {
@@ -121,12 +125,21 @@ impl Order<'_> {
         )
         .await?;
         let (count, linear) = (self.plan.puts.len(), &self.plan.linear_checksum);
-        match patiently(cancel, || {
+        let completed = patiently(cancel, || {
             snapshots::complete(session, &snapshot, count, linear)
-        })
-        .await
-        {
-            Event::Sealed => {}
+        });
+        match completed.await {
+            Event::Sealed => {
+                let late = "EBS does not complete it";
+                self.until_completed(&snapshot, MAX_LOOKS, late, cancel)
+                    .await?;
+            }
+            // It may be completed: by a try before this one, whose answer was lost.
+            Event::NotPending => {
+                let refused = "EBS refuses to complete it";
+                self.until_completed(&snapshot, LOOKS_IF_REFUSED, refused, cancel)
+                    .await?;
+            }
             event => {
                 return Err(step(
                     &format!("{snapshot} can't be completed"),
@@ -134,11 +147,13 @@ impl Order<'_> {
                 ));
             }
         }
-        self.until_completed(&snapshot, cancel).await?;
         let new = self.new_image(&snapshot);
         let ami = match patiently(cancel, || images::register(session, &new)).await {
             Event::Registered(id) => id,
-            event => return Err(step("no AMI can be registered", &said(event))),
+            event => match self.registered(&new, &event).await {
+                Some(id) => id,
+                None => return Err(step("no AMI can be registered", &said(event))),
+            },
         };
         made.ami = Some(ami.clone());
         self.until_available(&ami, cancel).await?;
@@ -186,8 +201,36 @@ impl Order<'_> {
         }
     }
 
-    async fn until_completed(&self, id: &str, cancel: &CancellationToken) -> Result<(), Stopped> {
-        for _ in 0..MAX_LOOKS {
+    /// The AMI that a try before this one registered, and whose answer was lost. Nobody else has its
+    /// name: it is a random one.
+    async fn registered(&self, new: &NewImage, event: &Event) -> Option<String> {
+        match event {
+            Event::NameTaken => {}
+            Event::Fault(fault) if fault.is_transient => {}
+            _ => return None,
+        }
+        // Nor does Ctrl-C end this: what is found has to be taken away.
+        let never = CancellationToken::new();
+        for _ in 0..LOOKS_FOR_IMAGE {
+            let found = patiently(&never, || images::find(self.session, &new.name)).await;
+            if let Event::Image(Some(found)) = found {
+                return (found.snapshot == new.snapshot).then_some(found.id);
+            }
+            // EC2 may not list a new one at once.
+            sleep(LOOK_EVERY).await;
+        }
+        None
+    }
+
+    /// Looks so many times whether a snapshot is complete; `late` is what is said if it is not.
+    async fn until_completed(
+        &self,
+        id: &str,
+        looks: u32,
+        late: &str,
+        cancel: &CancellationToken,
+    ) -> Result<(), Stopped> {
+        for _ in 0..looks {
             match patiently(cancel, || snapshots::look(self.session, id)).await {
                 Event::SnapshotIs(SnapshotState::Completed) => return Ok(()),
                 // EC2 may not know a new one for a minute or so.
@@ -199,7 +242,7 @@ impl Order<'_> {
             }
             pause(LOOK_EVERY, cancel).await?;
         }
-        Err(step(id, "EBS does not complete the snapshot"))
+        Err(step(id, late))
     }
 
     async fn until_available(&self, ami: &str, cancel: &CancellationToken) -> Result<(), Stopped> {

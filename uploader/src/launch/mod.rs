@@ -13,7 +13,7 @@ mod watch;
 pub use clean::clean;
 pub use console::end_of;
 pub use error::LaunchError;
-pub use start::{Launched, start};
+pub use start::{Launched, Unknown, start};
 pub use watch::{Seen, Stages, watch};
 
 use std::time::Duration;

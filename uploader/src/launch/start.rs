@@ -9,7 +9,10 @@ use aws_sdk_ec2::types::{InstanceType, IpPermission, IpRange, ResourceType, Shut
 use time::OffsetDateTime;
 
 /// Tag of what is made for a launch; its value is the launch's token.
-const LAUNCH: &str = "uploader:launch";
+pub(super) const LAUNCH: &str = "uploader:launch";
+/// How often a place is asked for an instance whose answer does not come. The SDK asks twice each
+/// time.
+const TRIES: u32 = 3;
 /// What is tried where no type was asked for. Nitro first, which boots either way.
 const TYPES: &[&str] = &["t3.micro", "t3a.micro", "t2.micro", "t3.small"];
 
@@ -24,6 +27,17 @@ pub struct Launched {
     pub group: Option<String>,
     /// When it was asked for.
     pub asked: Option<OffsetDateTime>,
+    /// What has no id here and may have been made all the same: its answer was lost.
+    pub unknown: Unknown,
+}
+
+/// What a call may have made whose answer did not come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// The token of the launch, with which an instance is tagged.
+    pub instance: Option<String>,
+    /// Name and VPC of a security group.
+    pub group: Option<(String, String)>,
 }
 
 /// Launches. What was made is in `made`, even if it fails.
@@ -51,7 +65,12 @@ pub async fn start(
     let mut last = None;
     for place in places(&subnets, &types) {
         made.asked = Some(clock());
-        match run(session, order, &ami, &place, group.as_deref()).await {
+        made.unknown.instance = Some(order.token.clone());
+        let ran = run(session, order, &ami, &place, group.as_deref()).await;
+        if !ran.as_ref().is_err_and(is_unanswered) {
+            made.unknown.instance = None;
+        }
+        match ran {
             Ok(id) => {
                 made.instance = Some(id.clone());
                 made.place = Some((place.instance_type, place.subnet.zone));
@@ -117,7 +136,20 @@ async fn group_for(
     let name = format!("uploader-launch-{}", order.token);
     let tags = [("Name", name.as_str()), (LAUNCH, order.token.as_str())];
     let about = format!("uploader launch {}: port {port}", order.ami);
-    let id = group::create(session, &name, &about, &subnet.vpc, &tags).await?;
+    made.unknown.group = Some((name.clone(), subnet.vpc.clone()));
+    let id = match group::create(session, &name, &about, &subnet.vpc, &tags).await {
+        // Nobody else has this name: a try before this one made it, and its answer was lost.
+        Err(error) if error.kind == Kind::Conflict => {
+            let there = group::id_of(session, &name, &subnet.vpc).await?;
+            there.ok_or(error)?
+        }
+        Err(error) if !error.is_transient() => {
+            made.unknown.group = None;
+            return Err(error.into());
+        }
+        answer => answer?,
+    };
+    made.unknown.group = None;
     made.group = Some(id.clone());
     let permission = IpPermission::builder()
         .ip_protocol("tcp")
@@ -125,18 +157,49 @@ async fn group_for(
         .to_port(i32::from(*port))
         .ip_ranges(IpRange::builder().cidr_ip(&order.from).build())
         .build();
-    session
+    let answer = session
         .ec2
         .authorize_security_group_ingress()
         .group_id(&id)
         .ip_permissions(permission)
         .send()
         .await
-        .map_err(|error| AwsError::new("ec2 AuthorizeSecurityGroupIngress", error))?;
+        .map_err(|error| AwsError::new("ec2 AuthorizeSecurityGroupIngress", error));
+    match answer {
+        // In the same way.
+        Err(error) if error.code == "InvalidPermission.Duplicate" => {}
+        answer => drop(answer?),
+    }
     Ok(Some(id))
 }
 
+/// Whether a call to run an instance may have been carried out all the same.
+fn is_unanswered(error: &AwsError) -> bool {
+    error.is_transient() && refused(error) == Refused::Everywhere
+}
+
+/// Runs an instance. As long as no answer comes, the same call is made again: by its token, EC2 runs
+/// one instance whatever arrives of them.
 async fn run(
+    session: &Session,
+    order: &Order,
+    ami: &Ami,
+    place: &Place,
+    group: Option<&str>,
+) -> Result<String, AwsError> {
+    let mut tries = 1;
+    loop {
+        match run_once(session, order, ami, place, group).await {
+            Err(error) if is_unanswered(&error) && tries < TRIES => {
+                tracing::debug!(%error, "again");
+                tries += 1;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+async fn run_once(
     session: &Session,
     order: &Order,
     ami: &Ami,

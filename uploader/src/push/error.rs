@@ -87,8 +87,18 @@ pub enum PushError {
         bucket: String,
         /// The image.
         image: String,
+        /// The key of its manifest.
+        manifest: String,
         /// The pack's digest.
         pack: String,
+    },
+    /// A pack that the vault had when the push began.
+    #[error("s3://{bucket}/{key} was deleted while the image was pushed")]
+    PackGone {
+        /// The bucket.
+        bucket: String,
+        /// The pack.
+        key: String,
     },
     /// The manifest is longer than any reader takes.
     #[error("the manifest has {len} bytes: at most {MAX_MANIFEST} are stored")]
@@ -146,6 +156,7 @@ impl PushError {
             PushError::ManifestTooLong { .. } => Class::Input,
             PushError::Occupied { .. }
             | PushError::NoPack { .. }
+            | PushError::PackGone { .. }
             | PushError::Restless { .. }
             | PushError::Interrupted => Class::Failed,
         }
@@ -175,9 +186,13 @@ impl PushError {
             PushError::Occupied { .. } => {
                 Some("somebody else wrote it: remove it, and push again".to_owned())
             }
-            PushError::NoPack { .. } => {
-                Some("uploader vault remove takes the image out; then push it again".to_owned())
-            }
+            PushError::NoPack {
+                bucket, manifest, ..
+            } => Some(format!(
+                "aws s3 rm s3://{bucket}/{manifest} takes the image out of the vault; then push it \
+                 again"
+            )),
+            PushError::PackGone { .. } => Some("push it again".to_owned()),
             _ => None,
         }
     }

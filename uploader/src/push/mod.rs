@@ -168,7 +168,10 @@ async fn send_now(
     let mut packs = Packs::default();
     for pack in &delta.reused {
         if !packs.has(&bucket, pack).await? {
-            return Err(missing(&bucket, name, &digest, pack));
+            return Err(PushError::PackGone {
+                bucket: bucket.name.clone(),
+                key: Names::pack_key(&pack.digest),
+            });
         }
     }
     let key = Names::manifest_key(name, &digest);
@@ -204,7 +207,12 @@ impl Vault<'_> {
         let mut packs = Packs::default();
         for pack in &stored.packs {
             if !packs.has(self.bucket, pack).await? {
-                return Err(missing(self.bucket, &stored.name, &digest, pack));
+                return Err(PushError::NoPack {
+                    bucket: self.bucket.name.clone(),
+                    image: format!("{}@{digest}", stored.name),
+                    manifest: Names::manifest_key(&stored.name, &digest),
+                    pack: pack.digest.clone(),
+                });
             }
         }
         Ok(Some(Plan {
@@ -241,14 +249,6 @@ impl Vault<'_> {
             known.add(&manifest, |pack| usable.contains(pack));
         }
         Ok(known)
-    }
-}
-
-fn missing(bucket: &Bucket, name: &str, digest: &ImageDigest, pack: &PackRecord) -> PushError {
-    PushError::NoPack {
-        bucket: bucket.name.clone(),
-        image: format!("{name}@{digest}"),
-        pack: pack.digest.clone(),
     }
 }
 

@@ -15,9 +15,13 @@ const VISIBILITY_SECONDS: u32 = 120;
 /// there itself what can't succeed, with a reason, and gives up long before (`uploader agent
 /// --tries`); this is for what kills it each time, and leaves a record that nobody brings to its end.
 pub const MOST_RECEIVES: u32 = 100;
-/// Four days: a request expires sooner.
-pub const REQUEST_SECONDS: u32 = 4 * 86_400;
-/// Fourteen days, the most there is: for somebody to look.
+/// Ten days: a request may be begun until it expires, after a week at most ([`MAX_LIFE`]), and is
+/// then tried again for a while. SQS deletes what is older without a word.
+///
+/// [`MAX_LIFE`]: crate::request::MAX_LIFE
+pub const REQUEST_SECONDS: u32 = 10 * 86_400;
+/// Fourteen days, the most there is: for somebody to look. What SQS itself moved here is as old as
+/// it was in the other queue.
 const FAILED_SECONDS: u32 = 14 * 86_400;
 /// Most bytes of a message.
 const MESSAGE_BYTES: u32 = 64 << 10;
@@ -198,6 +202,9 @@ fn role(names: &Names, keys: &KeyArns) -> Settings {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::request::MAX_LIFE;
+    use crate::vault::LEAST_RECORD_AGE;
+    use time::Duration;
 
     fn names() -> Names {
         Names::new("image-vault", "111111111111", "eu-west-1", "aws").unwrap()
@@ -230,6 +237,23 @@ mod tests {
         let settings = state.get(Part::EncryptionKey).unwrap();
         let set: Vec<_> = settings.keys().filter(|it| it.can_be_set()).collect();
         assert_eq!(set, [&Setting::Alias]);
+    }
+
+    #[test]
+    fn a_request_is_kept_until_it_has_expired_and_was_tried_again() {
+        let state = desired(&names(), &keys(false));
+        let kept = |part| {
+            let attributes = &state.get(part).unwrap()[&Setting::Attributes];
+            let seconds = attributes["MessageRetentionPeriod"].as_str().unwrap();
+            Duration::seconds(seconds.parse().unwrap())
+        };
+        let (request, failed) = (kept(Part::Queue), kept(Part::DeadLetterQueue));
+        // `uploader agent` tries 20 times unless told otherwise, 15 minutes apart at most.
+        assert!(request >= MAX_LIFE + 20 * Duration::minutes(15) + Duration::days(1));
+        // Some days for somebody to look, even at one that grew old in the other queue.
+        assert!(failed >= request + Duration::days(3));
+        assert!(failed <= Duration::days(14), "the most that SQS takes");
+        assert!(LEAST_RECORD_AGE > request, "its record outlives it");
     }
 
     #[test]

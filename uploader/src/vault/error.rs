@@ -1,5 +1,6 @@
 //! What goes wrong with a vault.
 
+use super::desired::OLD_VERSION_DAYS;
 use super::drift::Drift;
 use crate::Class;
 use crate::aws::AwsError;
@@ -64,6 +65,17 @@ pub enum VaultError {
         /// S3's words.
         why: String,
     },
+    /// An object was deleted, and may be needed again.
+    #[error("s3://{bucket}/{key} was deleted, may be needed, and could not be brought back")]
+    NotBroughtBack {
+        /// The bucket.
+        bucket: String,
+        /// The object.
+        key: String,
+        /// Why not.
+        #[source]
+        cause: Box<VaultError>,
+    },
     /// AWS answered something that can't be.
     #[error("{operation}: the answer lacks {what}")]
     Answer {
@@ -101,6 +113,7 @@ impl VaultError {
             | VaultError::Answer { .. }
             | VaultError::Cancelled => Class::Failed,
             VaultError::ClosedBucket { cause, .. } => cause.class(),
+            VaultError::NotBroughtBack { cause, .. } => cause.class(),
             VaultError::Store(error) => error.class(),
             VaultError::Aws(error) => error.class(),
         }
@@ -132,6 +145,10 @@ impl VaultError {
             VaultError::NotDeleted { .. } | VaultError::Cancelled => {
                 Some("run it again: it goes on where it was".to_owned())
             }
+            VaultError::NotBroughtBack { bucket, key, .. } => Some(format!(
+                "it is there for {OLD_VERSION_DAYS} days: aws s3api list-object-versions --bucket \
+                 {bucket} --prefix {key}, and delete-object with the delete marker's version"
+            )),
             VaultError::Answer { .. } => None,
             VaultError::Store(error) => error.hint(),
             VaultError::Aws(error) => error.hint(),

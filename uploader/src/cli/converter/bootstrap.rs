@@ -210,7 +210,7 @@ impl Row {
             What::Done(done, pruned) => {
                 let ami = &done.current.ami;
                 if !done.is_new {
-                    eprintln!("uploader: {ami} is of this image already");
+                    say!("uploader: {ami} is of this image already");
                 }
                 pruned.say();
                 match several {

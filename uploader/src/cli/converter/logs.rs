@@ -59,7 +59,7 @@ impl Logs {
                 )));
             }
             if first.is_empty() && !self.follow {
-                eprintln!("uploader: there are no converters");
+                say!("uploader: there are no converters");
             }
             let mut all = first;
             loop {

@@ -101,7 +101,7 @@ impl MakeImage {
         let cache = host::cache_dir().filter(|_| !self.no_cache);
         let planned = image::plan(&program, &boot, &host::config()?, cache.as_deref(), spool)?;
         for warning in &planned.prepared.warnings {
-            eprintln!("uploader: warning: {warning}");
+            say!("uploader: warning: {warning}");
         }
         let runs = block_runs(&planned.prepared.plan.extents);
         let content = runs.iter().filter(|it| it.kind == RunKind::Content);

@@ -112,14 +112,14 @@ impl Pruned {
     /// The story, where it is not the result.
     pub(super) fn say(&self) {
         for it in &self.plan.amis {
-            eprintln!("uploader: deregistered {}", it.ami);
+            say!("uploader: deregistered {}", it.ami);
         }
         for (ami, by) in &self.plan.in_use {
             let by = by.join(", ");
-            eprintln!("uploader: {ami} stays: {by} runs of it (uploader converter prune, later)");
+            say!("uploader: {ami} stays: {by} runs of it (uploader converter prune, later)");
         }
         for it in &self.left {
-            eprintln!("uploader: left behind: {it}");
+            say!("uploader: left behind: {it}");
         }
     }
 

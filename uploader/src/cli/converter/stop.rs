@@ -47,11 +47,11 @@ impl Stop {
                 for (it, beat) in all {
                     let requests = beat.as_ref().map_or(0, |it| it.heartbeat.requests);
                     let region = &place.session.region;
-                    eprintln!("{} in {region}, {}, {requests} requests", it.id, it.state);
+                    say!("{} in {region}, {}, {requests} requests", it.id, it.state);
                 }
             }
             if !asked(count)? {
-                eprintln!("uploader: nothing was terminated");
+                say!("uploader: nothing was terminated");
                 return Err(Failure::said(1));
             }
         }
@@ -103,7 +103,7 @@ fn asked(count: usize) -> Result<bool, Failure> {
         1 => "it".to_owned(),
         count => format!("these {count}"),
     };
-    eprint!("Terminate {what}? [y/N] ");
+    super::super::say::write(&format!("Terminate {what}? [y/N] "));
     let mut line = String::new();
     let read = stdin.lock().read_line(&mut line);
     read.map_err(|error| Failure::new(Class::Surroundings, format!("standard input: {error}")))?;

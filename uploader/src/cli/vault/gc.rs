@@ -3,11 +3,12 @@
 use super::super::Failure;
 use super::super::aws_args::AwsArgs;
 use super::text::{age, bytes, when};
-use super::{heading, on_interrupt, print_json};
+use super::{finishing, heading, print_json};
 use clap::Args;
 use serde_json::json;
 use std::io::Write;
 use time::{Duration, OffsetDateTime};
+use tokio_util::sync::CancellationToken;
 use uploader::vault::{GcLimits, LEAST_RECORD_AGE, OLD_VERSION_DAYS, collect, look};
 
 /// Delete what nobody needs any more
@@ -48,7 +49,15 @@ fn record_age(text: &str) -> Result<Duration, String> {
 
 impl Gc {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        let cancel = on_interrupt();
+        finishing(async |cancel| self.run_until(&cancel, aws, out).await).await
+    }
+
+    async fn run_until(
+        &self,
+        cancel: &CancellationToken,
+        aws: &AwsArgs,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
         let places = aws.places().await?;
         let limits = GcLimits {
             packs: self.grace,
@@ -59,7 +68,7 @@ impl Gc {
             let mut garbage = look(session, names, OffsetDateTime::now_utc(), &limits).await?;
             if !self.dry_run && !garbage.is_empty() {
                 place.say_who();
-                garbage = collect(session, names, &garbage, &cancel).await?;
+                garbage = collect(session, names, &garbage, cancel).await?;
             }
             let size: u64 = garbage.iter().map(|it| it.size).sum();
             if self.json {
@@ -77,9 +86,9 @@ impl Gc {
             }
             let (count, size) = (garbage.len(), bytes(size));
             if self.dry_run {
-                eprintln!("uploader: would delete {count} objects, {size}");
+                say!("uploader: would delete {count} objects, {size}");
             } else {
-                eprintln!(
+                say!(
                     "uploader: deleted {count} objects, {size}; gone for good in \
                      {OLD_VERSION_DAYS} days"
                 );

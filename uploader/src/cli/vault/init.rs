@@ -2,7 +2,7 @@
 
 use super::super::Failure;
 use super::super::aws_args::{AwsArgs, Place};
-use super::{heading, on_interrupt, print_json};
+use super::{finishing, heading, print_json};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -37,7 +37,15 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        let cancel = on_interrupt();
+        finishing(async |cancel| self.run_until(&cancel, aws, out).await).await
+    }
+
+    async fn run_until(
+        &self,
+        cancel: &CancellationToken,
+        aws: &AwsArgs,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
         let places = aws.places().await?;
         for place in &places {
             let inspection = inspect(&place.session, &place.names, self.kms_key.as_deref()).await?;
@@ -45,7 +53,7 @@ impl Init {
                 heading(out, &places, place)?;
                 self.print_plan(place, &inspection, out)?;
             } else {
-                self.make(place, inspection, out, &cancel).await?;
+                self.make(place, inspection, out, cancel).await?;
             }
         }
         Ok(())
@@ -88,7 +96,7 @@ impl Init {
             0
         } else {
             place.say_who();
-            let tell = |change: &Change| eprintln!("uploader: {}", change.to_text(names));
+            let tell = |change: &Change| say!("uploader: {}", change.to_text(names));
             init(session, names, inspection, &tell, cancel).await?
         };
         if self.json {

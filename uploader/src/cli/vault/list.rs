@@ -38,7 +38,7 @@ impl List {
             heading(out, &places, place)?;
             write!(out, "{}", table(&images)).map_err(Failure::stdout)?;
             if images.is_empty() {
-                eprintln!("uploader: no images in {}", place.names.bucket());
+                say!("uploader: no images in {}", place.names.bucket());
             }
         }
         Ok(())

@@ -9,7 +9,9 @@ mod text;
 
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
+use super::interrupt::interruptible;
 use clap::{Args, Subcommand};
+use std::convert::Infallible;
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
@@ -49,7 +51,7 @@ impl Vault {
             .enable_all()
             .build()
             .map_err(|error| Failure::of(Class::Surroundings, &error))?;
-        runtime.block_on(async {
+        let done = runtime.block_on(async {
             match &self.command {
                 VaultCommand::Init(args) => args.run(aws, out).await,
                 VaultCommand::Status(args) => args.run(aws, out).await,
@@ -57,24 +59,30 @@ impl Vault {
                 VaultCommand::Gc(args) => args.run(aws, out).await,
                 VaultCommand::Remove(args) => args.run(aws, out).await,
             }
-        })
+        });
+        // Whoever interrupts twice does not wait for a name to be looked up.
+        runtime.shutdown_background();
+        done
     }
 }
 
-/// Cancelled by the first Ctrl-C, so that the call at hand is finished; the second ends the program.
-fn on_interrupt() -> CancellationToken {
-    let token = CancellationToken::new();
-    let cancelled = token.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("uploader: interrupted: finishing the change at hand");
-            cancelled.cancel();
+/// Runs `work`, whose token is cancelled by the first signal to end, so that the change at hand is
+/// finished; the second does not wait for it.
+async fn finishing<T>(
+    work: impl AsyncFnOnce(CancellationToken) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    interruptible(async |cancel| {
+        let told = async {
+            cancel.cancelled().await;
+            say!("uploader: interrupted: finishing the change at hand");
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            done = work(cancel.clone()) => done,
+            never = told => match never {},
         }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::abort();
-        }
-    });
-    token
+    })
+    .await
 }
 
 /// One line of JSON for each region.

@@ -2,10 +2,11 @@
 
 use super::super::Failure;
 use super::super::aws_args::{AwsArgs, Place};
-use super::{heading, on_interrupt, print_json};
+use super::{finishing, heading, print_json};
 use clap::Args;
 use serde_json::json;
 use std::io::Write;
+use tokio_util::sync::CancellationToken;
 use uploader::Class;
 use uploader::vault::{Removal, Step, look_for_removal, removal, remove};
 
@@ -40,7 +41,15 @@ pub(super) struct Remove {
 
 impl Remove {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        let cancel = on_interrupt();
+        finishing(async |cancel| self.run_until(&cancel, aws, out).await).await
+    }
+
+    async fn run_until(
+        &self,
+        cancel: &CancellationToken,
+        aws: &AwsArgs,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
         let places = aws.places().await?;
         // All are looked at before the first is touched.
         let mut removals = Vec::new();
@@ -61,9 +70,9 @@ impl Remove {
         for (place, (removal, images)) in places.iter().zip(&removals) {
             if !self.dry_run && !removal.steps.is_empty() {
                 place.say_who();
-                let tell = |step: &Step| eprintln!("uploader: {step}");
+                let tell = |step: &Step| say!("uploader: {step}");
                 let (session, names) = (&place.session, &place.names);
-                remove(session, names, removal, self.key_days, &tell, &cancel).await?;
+                remove(session, names, removal, self.key_days, &tell, cancel).await?;
             }
             if self.json {
                 let value = json!({

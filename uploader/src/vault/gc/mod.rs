@@ -17,7 +17,7 @@ use crate::aws::{AwsError, Session};
 use crate::image::ImageDigest;
 use crate::store::{fetch_manifest, list_images};
 use plan::digest_of;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +42,8 @@ pub async fn look(
     Ok(garbage(&packs, &records, &named, now, limits))
 }
 
-/// Deletes garbage; gives what was deleted. What somebody named meanwhile is brought back.
+/// Deletes garbage; gives what was deleted. What somebody named meanwhile is brought back, whatever
+/// else went wrong, `cancel` included.
 ///
 /// # Errors
 /// AWS refuses, or `cancel`.
@@ -56,10 +57,9 @@ pub async fn collect(
     // Once more, right before.
     let named = named_packs(session, names, &mut seen).await?;
     let still = |it: &&Garbage| digest_of(&it.key).is_none_or(|digest| !named.contains(digest));
-    let mut garbage: Vec<Garbage> = garbage.iter().filter(still).cloned().collect();
-    let mut markers: BTreeMap<String, String> = BTreeMap::new();
+    let garbage: Vec<Garbage> = garbage.iter().filter(still).cloned().collect();
+    let (mut deleted, mut tried) = (Vec::new(), Vec::new());
     let mut end = Ok(());
-    let mut done = 0;
     for batch in garbage.chunks(BATCH) {
         if cancel.is_cancelled() {
             end = Err(VaultError::Cancelled);
@@ -69,27 +69,70 @@ pub async fn collect(
             .iter()
             .map(|it| identifier(&it.key, None))
             .collect::<Result<_, _>>()?;
-        match delete(session, names, objects).await {
-            Ok(all) => markers.extend(all.into_iter().filter_map(|it| {
-                let marker = it.delete_marker_version_id?;
-                Some((it.key?, marker))
-            })),
+        // Also if the call fails: it may have been carried out.
+        let packs = batch.iter().filter(|it| it.kind == GarbageKind::Pack);
+        tried.extend(packs.map(|it| it.key.as_str()));
+        let answer = delete(session, names, objects).await;
+        end = answer.and_then(|it| {
+            deleted.extend(batch.iter().filter(|one| it.has(&one.key)).cloned());
+            it.all()
+        });
+        if end.is_err() {
+            break;
+        }
+    }
+    let kept: Vec<&str> = match named_packs(session, names, &mut seen).await {
+        Ok(named) => {
+            let is_named = |it: &&str| digest_of(it).is_some_and(|digest| named.contains(digest));
+            tried.into_iter().filter(is_named).collect()
+        }
+        // Nobody knows which are named: all of them are kept.
+        Err(error) => {
+            end = end.and(Err(error));
+            tried
+        }
+    };
+    let mut hidden = None;
+    for key in kept {
+        match bring_back(session, names, key).await {
+            Ok(()) => deleted.retain(|it: &Garbage| it.key != key),
+            // The others may work.
             Err(error) => {
-                end = Err(error);
-                break;
+                hidden.get_or_insert_with(|| VaultError::NotBroughtBack {
+                    bucket: names.bucket(),
+                    key: key.to_owned(),
+                    cause: Box::new(error),
+                });
             }
         }
-        done += batch.len();
     }
-    garbage.truncate(done);
-    for digest in named_packs(session, names, &mut seen).await? {
-        let key = Names::pack_key(&digest);
-        if let Some(marker) = markers.get(&key) {
-            delete(session, names, vec![identifier(&key, Some(marker))?]).await?;
-            garbage.retain(|it| it.key != key);
-        }
+    match hidden {
+        Some(error) => Err(error),
+        None => end.map(|()| deleted),
     }
-    end.map(|()| garbage)
+}
+
+/// Brings an object back: takes away the marks that it is deleted. There may be several: each try of
+/// a call whose answer was lost has left one.
+async fn bring_back(session: &Session, names: &Names, key: &str) -> Result<(), VaultError> {
+    let answer = session
+        .s3
+        .list_object_versions()
+        .bucket(names.bucket())
+        .prefix(key)
+        .expected_bucket_owner(&names.account)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("s3 ListObjectVersions", error))?;
+    let markers = answer.delete_markers().iter();
+    let marks = markers
+        .filter(|it| it.key() == Some(key))
+        .map(|it| identifier(key, it.version_id()))
+        .collect::<Result<Vec<_>, _>>()?;
+    match marks.is_empty() {
+        true => Ok(()),
+        false => delete(session, names, marks).await?.all(),
+    }
 }
 
 /// The digests of the packs that manifests name, but for those of images in `seen`, which grows.

@@ -318,7 +318,7 @@ async fn delete_versions(
             if cancel.is_cancelled() {
                 return Err(VaultError::Cancelled);
             }
-            delete(session, names, batch.to_vec()).await?;
+            delete(session, names, batch.to_vec()).await?.all()?;
         }
     }
 }
