@@ -40,7 +40,8 @@ const MOST_MEMORY: u32 = 512;
 /// It takes signed requests from the vault's queue and works for this account, region and vault
 /// only. Several may run at the same time. It can be killed at any moment: the request comes again
 /// after --visibility seconds, and whoever gets it goes on from what the vault's record says.
-/// While it runs, it says so in the vault, and uploader convert launches none besides.
+/// While it runs, it says so in the vault, and uploader convert launches none besides; but nobody
+/// counts on one with --once.
 /// SIGTERM and Ctrl-C end it within moments, and leave its request to the next; a second signal
 /// ends it at once.
 #[derive(Debug, Args)]
