@@ -110,6 +110,53 @@ fn no_condition_is_idle() {
     }
 }
 
+/// What a publisher is given is what they need: without any of it, the table is another.
+#[test]
+fn a_publisher_is_given_nothing_idle() {
+    let whole = render(&World::new());
+    let statements = World::new().publisher["Statement"].clone();
+    let changes = |sid: &str, change: &dyn Fn(&mut Value)| {
+        let mut without = World::new();
+        let all = without.publisher["Statement"].as_array_mut().unwrap();
+        change(all.iter_mut().find(|it| it["Sid"] == sid).unwrap());
+        render(&without) != whole
+    };
+    for statement in statements.as_array().unwrap() {
+        let sid = statement["Sid"].as_str().unwrap();
+        let list = |key: &str| match &statement[key] {
+            Value::Array(all) => all.clone(),
+            one => vec![one.clone()],
+        };
+        for key in ["Action", "Resource"] {
+            for one in list(key) {
+                let left: Vec<Value> = list(key).into_iter().filter(|it| *it != one).collect();
+                let nothing = json!("s3:Nothing");
+                let left = if left.is_empty() {
+                    nothing
+                } else {
+                    json!(left)
+                };
+                let left = match (key, left) {
+                    ("Resource", Value::String(_)) => json!("arn:x"),
+                    (_, left) => left,
+                };
+                let is_needed = changes(sid, &|it| it[key] = left.clone());
+                assert!(is_needed, "{sid}: {one} changes nothing");
+            }
+        }
+        let conditions = statement["Condition"].as_object().cloned();
+        for (operator, keys) in conditions.unwrap_or_default() {
+            for key in keys.as_object().unwrap().keys() {
+                let is_needed = changes(sid, &|it| {
+                    let keys = it["Condition"][&operator].as_object_mut().unwrap();
+                    keys.remove(key);
+                });
+                assert!(is_needed, "{sid}: {operator} {key} changes nothing");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_statement_is_explained() {
     let (_, text) = security_page();

@@ -137,6 +137,15 @@ fn tag(kind: &str, made_by: &str, vault: &str) -> Step {
     on_ec2("ec2:CreateTags", kind, &says)
 }
 
+fn pass_role(world: &World, service: &str) -> Step {
+    let role = world.names.role_arn();
+    Step::new(
+        "iam:PassRole",
+        role,
+        context(&[("iam:PassedToService", service)]),
+    )
+}
+
 /// The bucket's name in somebody else's hands: they let everyone in, so what the caller's own
 /// policies say is all that counts.
 fn elsewhere(world: &World, action: &'static str, key: Option<&str>) -> Vec<Step> {
@@ -176,6 +185,12 @@ rows! {
     "store a pack, and name the vault's key" =>
         |w| put(w, "packs/x", &[(SSE, "aws:kms"), (SSE_KEY, &w.keys.encryption)]),
     "store a part of such a pack" => put_part,
+    "look for uploads that were begun, and their parts" => |w| {
+        let mut steps = on_bucket(w, "s3:ListBucketMultipartUploads");
+        steps.extend(on_objects(w, "s3:ListMultipartUploadParts"));
+        steps
+    },
+    "end an upload" => |w| on_objects(w, "s3:AbortMultipartUpload"),
     "store with another key" =>
         |w| put(w, "packs/x", &[(SSE, "aws:kms"), (SSE_KEY, "arn:aws:kms:eu-west-1:1:key/x")]),
     "store with the account's aws/s3 key" => |w| put(w, "packs/x", &[(SSE, "aws:kms")]),
@@ -190,6 +205,11 @@ rows! {
         let object = object(w, "converter/heartbeats/x.json");
         steps.push(Step::new("s3:DeleteObject", object, Context::default()));
         steps
+    },
+    "read which converters live" => |w| get(w, "converter/heartbeats/x.json"),
+    "take away another's heartbeat" => |w| {
+        let object = object(w, "converter/heartbeats/x.json");
+        vec![Step::new("s3:DeleteObject", object, Context::default())]
     },
     "say who launches a converter" => |w| put(w, "converter/launch.json", &[]),
     "read which AMI is the converter's" => |w| get(w, "converter-image/current.json"),
@@ -272,6 +292,40 @@ rows! {
     "end an instance of the vault" =>
         |_| vec![on_ec2("ec2:TerminateInstances", "instance", &[(RESOURCE_TAG, OURS)])],
     "end another instance" => |_| vec![on_ec2("ec2:TerminateInstances", "instance", &[])],
+    "look for instances, and where one can be" => |_| {
+        let actions = [
+            "ec2:DescribeInstances",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+        ];
+        let step = |action| Step::new(action, "*", Context::default());
+        actions.into_iter().map(step).collect()
+    },
+    "look for AMIs" => |_| vec![Step::new("ec2:DescribeImages", "*", Context::default())],
+    "launch a converter" => |w| {
+        let mut steps = vec![
+            on_ec2("ec2:CreateSecurityGroup", "security-group", &[]),
+            tag("security-group", "CreateSecurityGroup", OURS),
+            on_ec2("ec2:RunInstances", "instance", &[]),
+            tag("instance", "RunInstances", OURS),
+            pass_role(w, "ec2.amazonaws.com"),
+        ];
+        for action in [
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ] {
+            steps.extend(on_key(&w.keys.encryption, action, &[VIA_EC2]));
+        }
+        steps.extend(on_key(&w.keys.encryption, "kms:CreateGrant", &[VIA_EC2, FOR_AWS]));
+        steps
+    },
+    "give the role to another service" => |w| vec![pass_role(w, "lambda.amazonaws.com")],
+    "tag an instance that was there before" =>
+        |_| vec![on_ec2("ec2:CreateTags", "instance", &[(REQUEST_TAG, OURS)])],
     "start an instance" => |_| vec![on_ec2("ec2:RunInstances", "instance", &[])],
     "grant the key to somebody" => |w| on_key(&w.keys.encryption, "kms:CreateGrant",
         &[("kms:GrantIsForAWSResource", "false"), ("kms:ViaService", EC2)]),

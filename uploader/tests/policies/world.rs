@@ -12,6 +12,9 @@ pub const OTHER: &str = "222222222222";
 pub const OTHER_KEY: &str =
     "arn:aws:kms:eu-west-1:111111111111:key/33333333-3333-3333-3333-333333333333";
 
+/// What who pushes and converts may do, as docs/security.md gives it.
+const PUBLISHER: &str = include_str!("../../../docs/publisher.json");
+
 /// Who comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
@@ -19,6 +22,8 @@ pub enum Actor {
     Administrator,
     /// An instance with the role.
     Converter,
+    /// Somebody who pushes and converts, and nothing else.
+    Publisher,
     /// All of S3, SQS, EC2 and EBS, and nothing of KMS.
     NoKeys,
     /// Of this account, and nothing was allowed to them.
@@ -34,6 +39,7 @@ pub enum Actor {
 pub const ACTORS: &[Actor] = &[
     Actor::Administrator,
     Actor::Converter,
+    Actor::Publisher,
     Actor::NoKeys,
     Actor::Nobody,
     Actor::OtherAccount,
@@ -46,6 +52,7 @@ impl Actor {
         match self {
             Actor::Administrator => "administrator",
             Actor::Converter => "converter",
+            Actor::Publisher => "publisher",
             Actor::NoKeys => "S3, SQS, EC2, no KMS",
             Actor::Nobody => "no permissions",
             Actor::OtherAccount => "other account's administrator",
@@ -66,6 +73,8 @@ impl Actor {
 pub struct World {
     pub names: Names,
     pub keys: KeyArns,
+    /// The publisher's policy.
+    pub publisher: Value,
     state: State,
 }
 
@@ -84,7 +93,12 @@ impl World {
                 given: false,
             },
         );
-        World { names, keys, state }
+        World {
+            names,
+            keys,
+            publisher: serde_json::from_str(PUBLISHER).unwrap(),
+            state,
+        }
     }
 
     /// All policies of the vault.
@@ -183,6 +197,10 @@ impl World {
     fn identity(&self, actor: Actor) -> Option<Policy> {
         let actions = match actor {
             Actor::Converter => return Some(self.policy(Part::Role, Setting::Permissions)),
+            Actor::Publisher => {
+                let text = self.publisher.to_string();
+                return Some(parse_kind(text.as_bytes(), Kind::Identity).unwrap());
+            }
             Actor::Nobody | Actor::Anonymous => return None,
             Actor::NoKeys => json!(["s3:*", "sqs:*", "ec2:*", "ebs:*"]),
             Actor::Administrator | Actor::OtherAccount | Actor::PlainHttp => json!("*"),

@@ -192,7 +192,7 @@ fn ebs(names: &Names) -> Value {
 
 /// Makes snapshots that have the vault's tag, and changes those that have it.
 fn snapshots(names: &Names) -> Vec<Value> {
-    let snapshots = [ec2(names, "", "snapshot")];
+    let snapshots = [ec2(names, "snapshot")];
     vec![
         allow(
             "StartSnapshots",
@@ -215,9 +215,9 @@ fn snapshots(names: &Names) -> Vec<Value> {
     ]
 }
 
-/// Registers such snapshots as images, and ends its own instance.
+/// Registers such snapshots as images.
 fn images(names: &Names) -> Vec<Value> {
-    let (image, snapshot) = (ec2(names, "", "image"), ec2(names, "", "snapshot"));
+    let (image, snapshot) = (ec2(names, "image"), ec2(names, "snapshot"));
     // Tags are what separates the vault's from others': they are given when something is made,
     // and never to what is there already.
     let mut made_with = with_tag("Request", names);
@@ -248,21 +248,12 @@ fn images(names: &Names) -> Vec<Value> {
             &["*".to_owned()],
             json!({"StringEquals": {"aws:RequestedRegion": names.region}}),
         ),
-        allow(
-            "EndItself",
-            &["ec2:TerminateInstances"],
-            &[ec2(names, &names.account, "instance")],
-            with_tag("Resource", names),
-        ),
     ]
 }
 
-/// Everything of a kind in EC2; images and snapshots have no account in their ARNs.
-fn ec2(names: &Names, account: &str, kind: &str) -> String {
-    format!(
-        "arn:{}:ec2:{}:{account}:{kind}/*",
-        names.partition, names.region
-    )
+/// Everything of a kind in EC2: images and snapshots, which have no account in their ARNs.
+fn ec2(names: &Names, kind: &str) -> String {
+    format!("arn:{}:ec2:{}::{kind}/*", names.partition, names.region)
 }
 
 /// `which` is `Request` or `Resource`.
