@@ -404,8 +404,14 @@ def instance(uploader, aws, tmp_path):
         "Expiration": "2099-01-01T00:00:00Z",
         "LastUpdated": "2026-01-01T00:00:00Z",
     }
+    document = {
+        "accountId": world["AWS_ACCESS_KEY_ID"],
+        "instanceId": "i-0123456789abcdef0",
+        "region": "us-east-1",
+    }
     pages = {
-        "/latest/meta-data/instance-id": "i-0123456789abcdef0",
+        "/latest/dynamic/instance-identity/document": json.dumps(document),
+        "/latest/meta-data/services/partition": "aws",
         role: "converter",
         role + "converter": json.dumps(keys),
     }

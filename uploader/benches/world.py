@@ -12,6 +12,8 @@ UPLOADER = ROOT / "target/release/uploader"
 EMULATOR = ROOT / "target/release/emulator"
 CLIENTS = ROOT / ".imgtool/clients/bin"
 ACCOUNT, REGION = "111122223333", "us-east-1"
+# How long the emulator lets states last that pass by themselves, in seconds: its default.
+SETTLE = 1.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -40,7 +42,7 @@ class World:
 
     def __init__(self, data):
         self.data = data
-        up = self._emulator("up", "--port", "0", "--localstack=process", "--json")
+        up = self._emulator("up", "--port", "0", "--localstack=process", f"--settle-ms={SETTLE * 1000:.0f}", "--json")
         said = json.loads(up)
         self.environment = os.environ | {
             "PATH": f"{CLIENTS}:{os.environ['PATH']}",

@@ -12,6 +12,7 @@ pub mod error;
 pub mod image;
 pub mod launch;
 mod pace;
+pub mod polling;
 pub mod push;
 pub mod regions;
 pub mod request;

@@ -2,6 +2,7 @@
 
 use super::record::{Parent, Record, Stored};
 use crate::request::ImageRef;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What is to be done next. Each is answered by one event.
@@ -72,8 +73,8 @@ pub enum Action {
     DeleteMessage,
     /// Leaves the message on the queue for that many seconds: [`Event::Released`].
     Release(u32),
-    /// Waits that many seconds: [`Event::Woken`].
-    Wait(u32),
+    /// Waits so long: [`Event::Woken`].
+    Wait(Duration),
     /// Nothing: this was all.
     Done(Outcome),
 }

@@ -180,8 +180,8 @@ impl Agent {
                 }
                 Event::Released
             }
-            Action::Wait(seconds) => {
-                tokio::time::sleep(Duration::from_secs(u64::from(*seconds))).await;
+            Action::Wait(pause) => {
+                tokio::time::sleep(*pause).await;
                 Event::Woken
             }
             Action::Done(_) => Event::Woken,

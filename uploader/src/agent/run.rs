@@ -37,6 +37,8 @@ pub struct Until {
 /// What there is to say of an agent's work.
 #[derive(Debug)]
 pub enum Told<'a> {
+    /// It is about to ask for its first request.
+    Asks,
     /// It is about to do this.
     Action(&'a Action),
     /// It is done with a message.
@@ -136,18 +138,51 @@ pub async fn vault_key(session: &Session, names: &Names) -> Result<String, Agent
     }
 }
 
+/// What an agent has to know of its vault before it takes a request.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// ARN of the key that encrypts the vault.
+    pub vault_key: String,
+    /// Where requests come from.
+    pub queues: Queues,
+}
+
+impl Ready {
+    /// Asks KMS and SQS, both at the same time.
+    ///
+    /// # Errors
+    /// Key or queues are not there, the key can't be used, or AWS refuses.
+    pub async fn find(session: &Session, names: &Names) -> Result<Ready, AgentError> {
+        // A task of its own: on a slow processor it is the handshakes that take time.
+        let key = tokio::spawn({
+            let (session, names) = (session.clone(), names.clone());
+            async move { vault_key(&session, &names).await }
+        });
+        let queues = Queues::find(session, names).await;
+        let vault_key = match key.await {
+            Ok(key) => key?,
+            // It was lost with its thread.
+            Err(_) => vault_key(session, names).await?,
+        };
+        Ok(Ready {
+            vault_key,
+            queues: queues?,
+        })
+    }
+}
+
 /// Takes messages from the queue until `until` or `cancel` says stop.
 ///
 /// # Errors
 /// The queue is gone, or AWS does not take the caller's credentials.
 pub async fn run(
     agent: &Agent,
+    queues: &Queues,
     until: Until,
     told: &(dyn Fn(Told<'_>) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<(), AgentError> {
     let Agent { session, names, .. } = agent;
-    let queues = Queues::find(session, names).await?;
     let now = (agent.clock)();
     let heartbeat = Heartbeat {
         activity: activity(until, cancel, &[]),
@@ -158,16 +193,19 @@ pub async fn run(
             agent.limits.memory * until.parallel as u64,
         )
     };
-    let heart = Heart::start(session, names, &agent.clock, heartbeat).await;
+    // The queue is asked meanwhile: a request that comes before anybody knows of this agent is taken
+    // all the same.
+    let heart = Heart::start(session, names, &agent.clock, heartbeat);
     let limit = until.idle.map(|it| time::Duration::seconds(it.into()));
     let run = Run {
         agent,
-        queues: &queues,
+        queues,
         heart: &heart,
         until,
         told,
         cancel,
     };
+    told(Told::Asks);
     let ended = run.go(Idle::new(limit, now)).await;
     heart.stop().await;
     ended
@@ -260,7 +298,7 @@ impl<'a> Run<'a> {
                     working.push(self.work(message));
                     idle.worked((self.agent.clock)());
                     let activity = self.activity(&working);
-                    self.heart.note(activity, working.len()).await;
+                    self.heart.note(activity, working.len());
                 }
                 Happened::Polled(Ok(None)) => {
                     pause = 1;
@@ -295,14 +333,14 @@ impl<'a> Run<'a> {
                     (self.told)(Told::Ended(&ended));
                     idle.worked((self.agent.clock)());
                     let activity = self.activity(&working);
-                    self.heart.note(activity, working.len()).await;
+                    self.heart.note(activity, working.len());
                     if self.until.once {
                         return Ok(());
                     }
                 }
                 Happened::Cancelled => {
                     // Whoever looks for somebody to take a request finds nobody here.
-                    self.heart.note(Activity::Leaving, working.len()).await;
+                    self.heart.note(Activity::Leaving, working.len());
                 }
                 Happened::Nothing => {}
             }

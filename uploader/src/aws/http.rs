@@ -70,6 +70,15 @@ pub(super) fn client(trust: &Trust<'_>) -> Result<SharedHttpClient, HttpError> {
         check("the certificates given besides", pem.as_bytes())?;
         store = store.with_pem_certificate(pem.as_bytes());
     }
+    with_trust(store)
+}
+
+/// A client for plain HTTP: it reads no certificates, and trusts none.
+pub(super) fn plain_client() -> Result<SharedHttpClient, HttpError> {
+    with_trust(TrustStore::empty())
+}
+
+fn with_trust(store: TrustStore) -> Result<SharedHttpClient, HttpError> {
     let tls = TlsContext::builder()
         .with_trust_store(store)
         .build()

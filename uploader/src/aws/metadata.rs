@@ -1,9 +1,11 @@
 //! The instance metadata service, for a program that runs on an instance.
 
-use super::http::{self, HttpError, Trust};
+use super::http::{self, HttpError};
 use crate::Class;
 use aws_config::imds::client::error::ImdsError;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
+use serde::Deserialize;
 use std::error::Error;
 
 /// It is not there, or does not answer.
@@ -23,6 +25,9 @@ pub enum MetadataError {
         /// HTTP's status.
         status: u16,
     },
+    /// It does not say whose instance this is.
+    #[error("the instance metadata service does not say who this is: {0}")]
+    Nobody(String),
 }
 
 impl MetadataError {
@@ -37,15 +42,78 @@ impl MetadataError {
             MetadataError::Silent(_) => {
                 Some("--from-instance is for a program that runs on an instance".to_owned())
             }
-            MetadataError::Http(_) | MetadataError::Refused { .. } => None,
+            MetadataError::Http(_) | MetadataError::Refused { .. } | MetadataError::Nobody(_) => {
+                None
+            }
         }
+    }
+}
+
+/// Who the instance is: of its identity document, what is needed, and the partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The account's number.
+    pub account: String,
+    /// The instance's id.
+    pub instance: String,
+    /// The region that it is in.
+    pub region: String,
+    /// `aws`, or another partition.
+    pub partition: String,
+}
+
+/// `dynamic/instance-identity/document`; there is more in it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    account_id: String,
+    instance_id: String,
+    region: String,
+}
+
+impl Identity {
+    fn parse(document: &str, partition: &str) -> Result<Identity, MetadataError> {
+        let document: Document = serde_json::from_str(document)
+            .map_err(|error| MetadataError::Nobody(format!("its identity document: {error}")))?;
+        let Document {
+            account_id: account,
+            instance_id: instance,
+            region,
+        } = document;
+        if account.len() != 12 || !account.bytes().all(|it| it.is_ascii_digit()) {
+            return Err(MetadataError::Nobody(format!("account {account:?}")));
+        }
+        let is_word = |it: u8| it.is_ascii_lowercase() || it == b'-';
+        if partition.is_empty() || !partition.bytes().all(is_word) {
+            return Err(MetadataError::Nobody(format!("partition {partition:?}")));
+        }
+        Ok(Identity {
+            account,
+            instance,
+            region,
+            partition: partition.to_owned(),
+        })
+    }
+
+    /// The instance's ARN.
+    pub fn arn(&self) -> String {
+        let Identity {
+            account,
+            instance,
+            region,
+            partition,
+        } = self;
+        format!("arn:{partition}:ec2:{region}:{account}:instance/{instance}")
     }
 }
 
 /// The service, by version 2 of its protocol (`AWS_EC2_METADATA_SERVICE_ENDPOINT` says another
 /// address).
 #[derive(Clone, Debug)]
-pub struct Metadata(aws_config::imds::Client);
+pub struct Metadata {
+    client: aws_config::imds::Client,
+    config: ProviderConfig,
+}
 
 impl Metadata {
     /// A client.
@@ -53,12 +121,11 @@ impl Metadata {
     /// # Errors
     /// There is no HTTP client.
     pub fn new() -> Result<Metadata, MetadataError> {
-        let config =
-            ProviderConfig::without_region().with_http_client(http::client(&Trust::default())?);
+        let config = ProviderConfig::without_region().with_http_client(http::plain_client()?);
         let client = aws_config::imds::Client::builder()
             .configure(&config)
             .build();
-        Ok(Metadata(client))
+        Ok(Metadata { client, config })
     }
 
     /// The user data, if the instance was given some.
@@ -69,16 +136,31 @@ impl Metadata {
         self.get("/latest/user-data").await
     }
 
-    /// The instance's id.
+    /// Who the instance is.
     ///
     /// # Errors
-    /// The service does not answer.
-    pub async fn instance_id(&self) -> Result<Option<String>, MetadataError> {
-        self.get("/latest/meta-data/instance-id").await
+    /// The service does not answer, or does not say.
+    pub async fn identity(&self) -> Result<Identity, MetadataError> {
+        let document = self
+            .get("/latest/dynamic/instance-identity/document")
+            .await?;
+        let partition = self.get("/latest/meta-data/services/partition").await?;
+        Identity::parse(
+            &document.unwrap_or_default(),
+            &partition.unwrap_or_default(),
+        )
+    }
+
+    /// The credentials of the instance's role, and the next ones before they expire.
+    pub(super) fn credentials(&self) -> ImdsCredentialsProvider {
+        ImdsCredentialsProvider::builder()
+            .configure(&self.config)
+            .imds_client(self.client.clone())
+            .build()
     }
 
     async fn get(&self, path: &str) -> Result<Option<String>, MetadataError> {
-        match self.0.get(path).await {
+        match self.client.get(path).await {
             Ok(text) => Ok(Some(text.into())),
             Err(ImdsError::ErrorResponse(it)) => match it.response().status().as_u16() {
                 404 => Ok(None),
@@ -100,4 +182,35 @@ fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = r#"{"accountId": "111122223333", "architecture": "x86_64",
+        "instanceId": "i-0123456789abcdef0", "region": "eu-west-1", "version": "2017-09-30"}"#;
+
+    #[test]
+    fn an_instance_is_known_by_its_document() {
+        let identity = Identity::parse(DOCUMENT, "aws").unwrap();
+        assert_eq!(identity.account, "111122223333");
+        let arn = "arn:aws:ec2:eu-west-1:111122223333:instance/i-0123456789abcdef0";
+        assert_eq!(identity.arn(), arn);
+    }
+
+    #[test]
+    fn what_is_no_identity_is_refused() {
+        let other = DOCUMENT.replace("111122223333", "root");
+        for (document, partition, why) in [
+            ("", "aws", "identity document"),
+            ("{}", "aws", "accountId"),
+            (other.as_str(), "aws", "account \"root\""),
+            (DOCUMENT, "", "partition"),
+            (DOCUMENT, "<html>", "partition"),
+        ] {
+            let error = Identity::parse(document, partition).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 mod error;
 mod http;
+mod lazy;
 mod metadata;
 mod session;
 
 pub use error::{AwsError, Kind};
 pub use http::HttpError;
-pub use metadata::{Metadata, MetadataError};
+pub use lazy::LazyClient;
+pub use metadata::{Identity, Metadata, MetadataError};
 pub use session::{ConnectError, Options, Session};

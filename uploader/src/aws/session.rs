@@ -1,11 +1,11 @@
 //! Who calls, where, and the clients to do it with.
 
 use super::http::{self, Trust};
-use super::{AwsError, HttpError, Kind};
+use super::{AwsError, HttpError, Identity, Kind, LazyClient, Metadata};
 use crate::Class;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,17 +79,17 @@ pub struct Session {
     /// Who calls.
     pub caller_arn: String,
     /// S3.
-    pub s3: aws_sdk_s3::Client,
+    pub s3: LazyClient<aws_sdk_s3::Client>,
     /// EC2.
-    pub ec2: aws_sdk_ec2::Client,
+    pub ec2: LazyClient<aws_sdk_ec2::Client>,
     /// The EBS direct API. It does not retry: whoever puts blocks has a budget of its own.
-    pub ebs: aws_sdk_ebs::Client,
+    pub ebs: LazyClient<aws_sdk_ebs::Client>,
     /// KMS.
-    pub kms: aws_sdk_kms::Client,
+    pub kms: LazyClient<aws_sdk_kms::Client>,
     /// SQS.
-    pub sqs: aws_sdk_sqs::Client,
+    pub sqs: LazyClient<aws_sdk_sqs::Client>,
     /// IAM.
-    pub iam: aws_sdk_iam::Client,
+    pub iam: LazyClient<aws_sdk_iam::Client>,
 }
 
 impl Session {
@@ -98,7 +98,7 @@ impl Session {
     /// # Errors
     /// There are none, or AWS does not take them.
     pub async fn connect(options: &Options) -> Result<Session, ConnectError> {
-        let config = load(options).await?;
+        let config = loader(options)?.load().await;
         let region = config
             .region()
             .map(ToString::to_string)
@@ -124,30 +124,84 @@ impl Session {
             .filter(|it| !it.is_empty())
             .unwrap_or("aws")
             .to_owned();
-        // A bucket as part of the host's name needs a name server that plays along: AWS's does.
-        let s3 = aws_sdk_s3::config::Builder::from(&config)
-            .force_path_style(config.endpoint_url().is_some())
-            .build();
-        let ebs = aws_sdk_ebs::config::Builder::from(&config)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts(EBS_ATTEMPT))
-            .build();
-        Ok(Session {
+        Ok(Session::new(config, account, region, partition, caller_arn))
+    }
+
+    /// With the credentials of an instance's role. Who that is, the instance's metadata service has
+    /// said: nobody else is asked, and whether the credentials are any good shows at the first call.
+    ///
+    /// # Errors
+    /// There is no HTTP client.
+    pub async fn on_instance(
+        options: &Options,
+        metadata: &Metadata,
+        identity: &Identity,
+    ) -> Result<Session, ConnectError> {
+        let config = loader(options)?
+            .credentials_provider(metadata.credentials())
+            .load()
+            .await;
+        let region = options.region.as_ref().unwrap_or(&identity.region);
+        Ok(Session::new(
+            config,
+            identity.account.clone(),
+            region.clone(),
+            identity.partition.clone(),
+            identity.arn(),
+        ))
+    }
+
+    fn new(
+        config: SdkConfig,
+        account: String,
+        region: String,
+        partition: String,
+        caller_arn: String,
+    ) -> Session {
+        // Clones of a configuration share what is in it.
+        let with = || config.clone();
+        Session {
             account,
             region,
             partition,
             caller_arn,
-            s3: aws_sdk_s3::Client::from_conf(s3),
-            ec2: aws_sdk_ec2::Client::new(&config),
-            ebs: aws_sdk_ebs::Client::from_conf(ebs),
-            kms: aws_sdk_kms::Client::new(&config),
-            sqs: aws_sdk_sqs::Client::new(&config),
-            iam: aws_sdk_iam::Client::new(&config),
-        })
+            s3: LazyClient::new({
+                let config = with();
+                move || {
+                    // A bucket as part of the host's name needs a name server that plays along:
+                    // AWS's does.
+                    let s3 = aws_sdk_s3::config::Builder::from(&config)
+                        .force_path_style(config.endpoint_url().is_some());
+                    aws_sdk_s3::Client::from_conf(s3.build())
+                }
+            }),
+            ebs: LazyClient::new({
+                let config = with();
+                move || {
+                    let ebs = aws_sdk_ebs::config::Builder::from(&config)
+                        .retry_config(RetryConfig::disabled())
+                        .timeout_config(timeouts(EBS_ATTEMPT));
+                    aws_sdk_ebs::Client::from_conf(ebs.build())
+                }
+            }),
+            ec2: LazyClient::new({
+                let config = with();
+                move || aws_sdk_ec2::Client::new(&config)
+            }),
+            kms: LazyClient::new({
+                let config = with();
+                move || aws_sdk_kms::Client::new(&config)
+            }),
+            sqs: LazyClient::new({
+                let config = with();
+                move || aws_sdk_sqs::Client::new(&config)
+            }),
+            iam: LazyClient::new(move || aws_sdk_iam::Client::new(&config)),
+        }
     }
 }
 
-async fn load(options: &Options) -> Result<SdkConfig, ConnectError> {
+fn loader(options: &Options) -> Result<ConfigLoader, ConnectError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http::client(&Trust {
             bundle: options.ca_bundle.as_deref(),
@@ -164,7 +218,7 @@ async fn load(options: &Options) -> Result<SdkConfig, ConnectError> {
     if let Some(url) = &options.endpoint_url {
         loader = loader.endpoint_url(url);
     }
-    Ok(loader.load().await)
+    Ok(loader)
 }
 
 fn timeouts(attempt: Duration) -> TimeoutConfig {

@@ -103,7 +103,7 @@ pub async fn put_blocks(
     cancel: &CancellationToken,
 ) -> Result<(), PutError> {
     let packs = Packs::new(
-        session.s3.clone(),
+        aws_sdk_s3::Client::clone(&session.s3),
         names,
         digests(manifest),
         Patience::default(),
@@ -184,7 +184,12 @@ impl Pipeline {
             packs: Arc::new(packs),
             decoders: Decoders::default(),
             decoding: Semaphore::new(threads.max(1)),
-            putter: Putter::new(session.ebs.clone(), snapshot, limits.blocks(), patience),
+            putter: Putter::new(
+                aws_sdk_ebs::Client::clone(&session.ebs),
+                snapshot,
+                limits.blocks(),
+                patience,
+            ),
         })
     }
 

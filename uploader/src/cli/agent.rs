@@ -3,7 +3,7 @@
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
 use super::duration::seconds;
-use super::from_instance::on_instance;
+use super::from_instance::{self, on_instance};
 use super::interrupt::interruptible;
 use clap::Args;
 use serde_json::json;
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use uploader::agent::action::{Action, Outcome};
 use uploader::agent::executor::{Agent, Ended};
 use uploader::agent::machine::Machine;
-use uploader::agent::{Told, Until, run, vault_key};
+use uploader::agent::{Ready, Told, Until, run};
 use uploader::blocks::Limits;
 use uploader::converter::heartbeat::is_id;
 use uploader::request::Whereabouts;
@@ -110,9 +110,12 @@ impl AgentArgs {
                 (aws.place().await?, self.idle, id)
             }
         };
-        let agent = self.agent(&place, id).await?;
+        let ready = match self.from_instance {
+            true => from_instance::ready(&place).await?,
+            false => Ready::find(&place.session, &place.names).await?,
+        };
+        let agent = self.agent(&place, ready.vault_key, id);
         place.say_who();
-        say!("uploader: takes requests from {}", place.names.queue());
         let until = Until {
             idle,
             once: self.once,
@@ -125,6 +128,9 @@ impl AgentArgs {
                     say!("uploader: step {}", action.name());
                 }
                 say(&told);
+                if let Told::Asks = told {
+                    say!("uploader: takes requests from {}", place.names.queue());
+                }
                 let Told::Ended(ended) = told else {
                     return;
                 };
@@ -144,7 +150,7 @@ impl AgentArgs {
                     cancel.cancel();
                 }
             };
-            run(&agent, until, &told, &cancel)
+            run(&agent, &ready.queues, until, &told, &cancel)
                 .await
                 .map_err(Failure::from)
         })
@@ -173,12 +179,12 @@ impl AgentArgs {
         }
     }
 
-    async fn agent(&self, place: &Place, id: String) -> Result<Agent, Failure> {
+    fn agent(&self, place: &Place, vault_key: String, id: String) -> Agent {
         let Place { session, names, .. } = place;
-        Ok(Agent {
+        Agent {
             machine: Machine {
                 own: Whereabouts::from(names),
-                vault_key: vault_key(session, names).await?,
+                vault_key,
                 max_receives: self.tries,
                 max_attempts: MAX_ATTEMPTS,
                 pause: self.pause,
@@ -192,7 +198,7 @@ impl AgentArgs {
             },
             clock: Arc::new(OffsetDateTime::now_utc),
             visibility: self.visibility,
-        })
+        }
     }
 }
 
@@ -240,6 +246,8 @@ fn say(told: &Told<'_>) {
                 say!("uploader: laid aside for {delay} s: {reason}");
             }
         },
+        // The queue's name comes with it.
+        Told::Asks => {}
         Told::Ended(Ended::Stopped) => {
             say!("uploader: stopped; the request is left to the next agent");
         }

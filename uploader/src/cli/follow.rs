@@ -10,10 +10,9 @@ use tokio_util::sync::CancellationToken;
 use uploader::Class;
 use uploader::agent::journal::{self, JournalError};
 use uploader::agent::record::{Phase, Progress, Record};
+use uploader::polling::Polling;
 use uploader::request::{self, Request};
 
-/// How often the record is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After how long without a change it is asked whether somebody is there at all.
 const STILL: Duration = Duration::from_secs(20);
 /// When somebody is told that no agent is there.
@@ -46,8 +45,7 @@ impl Follower {
         }
         let Place { session, names, .. } = &self.place;
         self.place.say_who();
-        let message = request::sign(session, names, &self.request).await?;
-        request::send(session, names, &message).await?;
+        request::send(session, names, &self.request).await?;
         let Request { id, image, .. } = &self.request;
         let what = format!("request {id} for {}@{}", image.name, image.digest);
         self.place.say(&what);
@@ -124,8 +122,9 @@ impl Follower {
             {
                 keeper.keep(&id, record.is_some()).await?;
             }
+            let pause = Polling::OBJECT.pause(began.elapsed());
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = self.cancel.cancelled() => {
                     self.place.say(&format!(
                         "not waiting any more; request {id} goes on, and uploader requests shows \
@@ -189,6 +188,9 @@ impl Shown {
             let why = record.trouble.as_deref().unwrap_or_default();
             place.say(&format!("the agent tries again later: {why}"));
             self.trouble = record.trouble.clone();
+        }
+        if record.snapshot.is_none() {
+            return;
         }
         let told = journal::progress(&place.session, &place.names, &record.id).await;
         let Ok(Some(now)) = told else {

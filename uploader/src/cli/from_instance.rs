@@ -4,7 +4,9 @@ use super::Failure;
 use super::aws_args::Place;
 use std::time::Duration;
 use uploader::Class;
-use uploader::aws::{ConnectError, Kind, Metadata, MetadataError, Options, Session};
+use uploader::agent::queue::QueueError;
+use uploader::agent::{AgentError, Ready};
+use uploader::aws::{AwsError, Kind, Metadata, MetadataError, Options, Session};
 use uploader::converter::userdata::{UserData, UserDataError};
 use uploader::vault::Names;
 
@@ -22,31 +24,22 @@ pub(crate) struct OnInstance {
     pub(crate) id: String,
 }
 
-/// Reads the user data and connects.
+/// Reads the user data and who the instance is.
 pub(crate) async fn on_instance() -> Result<OnInstance, Failure> {
     let metadata = Metadata::new()?;
     let mut pauses = PAUSES.into_iter();
-    let (text, id) = loop {
+    let (text, identity) = loop {
         let said = async {
             let text = metadata.user_data().await?;
-            Ok::<_, MetadataError>((text, metadata.instance_id().await?))
+            Ok::<_, MetadataError>((text, metadata.identity().await?))
         };
         match (said.await, pauses.next()) {
-            (Ok((text, id)), _) => break (text.unwrap_or_default(), id.unwrap_or_default()),
+            (Ok((text, identity)), _) => break (text.unwrap_or_default(), identity),
             (Err(error), None) => return Err(Failure::from(error)),
             (Err(error), Some(pause)) => wait(&error, pause).await,
         }
     };
     let data = UserData::parse(&text)?;
-    let idle = data.idle_seconds;
-    Ok(OnInstance {
-        place: connect(data).await?,
-        idle,
-        id,
-    })
-}
-
-async fn connect(data: UserData) -> Result<Place, Failure> {
     let options = Options {
         profile: None,
         region: Some(data.region),
@@ -54,14 +47,7 @@ async fn connect(data: UserData) -> Result<Place, Failure> {
         ca_bundle: None,
         more_ca: data.ca,
     };
-    let mut pauses = PAUSES.into_iter();
-    let session = loop {
-        match (Session::connect(&options).await, pauses.next()) {
-            (Ok(session), _) => break session,
-            (Err(error), Some(pause)) if may_pass(&error) => wait(&error, pause).await,
-            (Err(error), _) => return Err(error.into()),
-        }
-    };
+    let session = Session::on_instance(&options, &metadata, &identity).await?;
     let Session {
         account,
         region,
@@ -69,14 +55,34 @@ async fn connect(data: UserData) -> Result<Place, Failure> {
         ..
     } = &session;
     let names = Names::new(&data.vault, account, region, partition)?;
-    Ok(Place::new(session, names))
+    Ok(OnInstance {
+        place: Place::new(session, names),
+        idle: data.idle_seconds,
+        id: identity.instance,
+    })
+}
+
+/// Finds what an agent needs, once AWS knows the role.
+pub(crate) async fn ready(place: &Place) -> Result<Ready, AgentError> {
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        match (
+            Ready::find(&place.session, &place.names).await,
+            pauses.next(),
+        ) {
+            (Ok(ready), _) => return Ok(ready),
+            (Err(error), Some(pause)) if may_pass(&error) => wait(&error, pause).await,
+            (Err(error), _) => return Err(error),
+        }
+    }
 }
 
 /// Whether it may help to wait.
-fn may_pass(error: &ConnectError) -> bool {
+fn may_pass(error: &AgentError) -> bool {
+    let of_aws = |error: &AwsError| error.is_transient() || error.kind == Kind::Credentials;
     match error {
-        ConnectError::Aws(error) => error.is_transient() || error.kind == Kind::Credentials,
-        ConnectError::NoRegion | ConnectError::Http(_) => false,
+        AgentError::Aws(error) | AgentError::Queue(QueueError::Aws(error)) => of_aws(error),
+        AgentError::NoKey { .. } | AgentError::KeyState { .. } | AgentError::Queue(_) => false,
     }
 }
 

@@ -9,8 +9,8 @@ use crate::agent::Clock;
 use crate::aws::{AwsError, Session};
 use crate::vault::Names;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, Notify};
@@ -218,6 +218,8 @@ struct Shared {
     clock: Clock,
     /// Whoever writes has it, so that what was said last is what is there.
     said: Mutex<Said>,
+    /// What is to be said: what the agent is about, and how many requests it has.
+    now: StdMutex<(Activity, usize)>,
     /// There is something new to say.
     changed: Notify,
     /// When the agent's loop came round last: seconds of the Unix time.
@@ -234,9 +236,10 @@ struct Said {
 }
 
 impl Heart {
-    /// Writes the first heartbeat, and goes on with it.
-    pub async fn start(session: &Session, names: &Names, clock: &Clock, first: Heartbeat) -> Heart {
+    /// Begins to write them; the first is not waited for.
+    pub fn start(session: &Session, names: &Names, clock: &Clock, first: Heartbeat) -> Heart {
         let shared = Arc::new(Shared {
+            now: StdMutex::new((first.activity, first.requests)),
             session: session.clone(),
             names: names.clone(),
             clock: Arc::clone(clock),
@@ -252,15 +255,14 @@ impl Heart {
             let shared = Arc::clone(&shared);
             tokio::spawn(async move {
                 loop {
+                    shared.beat_if_alive().await;
                     tokio::select! {
                         () = tokio::time::sleep(EVERY) => {}
                         () = shared.changed.notified() => {}
                     }
-                    shared.beat_if_alive().await;
                 }
             })
         };
-        shared.beat(|_| {}).await.ok();
         Heart { shared, beating }
     }
 
@@ -274,18 +276,13 @@ impl Heart {
     /// # Errors
     /// S3 refuses. It is said again with the next beat.
     pub async fn say(&self, activity: Activity, requests: usize) -> Result<(), AwsError> {
-        let change = |it: &mut Heartbeat| {
-            it.activity = activity;
-            it.requests = requests;
-        };
-        self.shared.beat(change).await
+        self.shared.set(activity, requests);
+        self.shared.beat().await
     }
 
     /// The same, and does not wait until it is said.
-    pub async fn note(&self, activity: Activity, requests: usize) {
-        let mut said = self.shared.said.lock().await;
-        said.heartbeat.activity = activity;
-        said.heartbeat.requests = requests;
+    pub fn note(&self, activity: Activity, requests: usize) {
+        self.shared.set(activity, requests);
         self.shared.changed.notify_one();
     }
 
@@ -300,9 +297,9 @@ impl Heart {
 
     /// Takes the heartbeat away: the last thing an agent does.
     pub async fn stop(self) {
-        self.beating.abort();
-        // A beat that is under way comes first.
+        // A beat that is under way comes first, and no other follows.
         let said = self.shared.said.lock().await;
+        self.beating.abort();
         let Shared { session, names, .. } = &*self.shared;
         if said.written.is_some()
             && let Err(error) = forget(session, names, &said.heartbeat.id).await
@@ -333,15 +330,21 @@ impl Shared {
     async fn beat_if_alive(&self) {
         match self.goes_round() {
             true => {
-                self.beat(|_| {}).await.ok();
+                self.beat().await.ok();
             }
             false => tracing::warn!("no heartbeat: the queue was not asked for {ROUND} s or more"),
         }
     }
 
-    async fn beat(&self, change: impl FnOnce(&mut Heartbeat)) -> Result<(), AwsError> {
+    fn set(&self, activity: Activity, requests: usize) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = (activity, requests);
+    }
+
+    async fn beat(&self) -> Result<(), AwsError> {
         let mut said = self.said.lock().await;
-        change(&mut said.heartbeat);
+        let (activity, requests) = *self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        said.heartbeat.activity = activity;
+        said.heartbeat.requests = requests;
         // The agent's loop waits for it, and the next comes then anyway.
         let written = tokio::time::timeout(EVERY, self.write(&mut said)).await;
         written.unwrap_or_else(|_| {

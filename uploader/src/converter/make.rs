@@ -9,6 +9,7 @@ use crate::agent::record::Parent;
 use crate::agent::{images, snapshots};
 use crate::aws::{AwsError, Session};
 use crate::blocks::{self, BlockPlan, Limits};
+use crate::polling::Polling;
 use crate::vault::Names;
 use aws_sdk_ec2::types::ImageState;
 use std::time::Duration;
@@ -17,14 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Pauses after a call that failed for the moment: two minutes in all.
 const PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
-/// How often a state that will change is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How many looks: EBS takes minutes to complete a snapshot, at most.
-const MAX_LOOKS: u32 = 900;
-/// How many after EBS refused to complete it: two minutes.
-const LOOKS_IF_REFUSED: u32 = 60;
-/// How many for an AMI that may have been registered.
+/// How long a state that will change is looked at: EBS takes minutes to complete a snapshot, at most.
+const MAX_WAIT: Duration = Duration::from_secs(1800);
+/// The same, after EBS refused to complete a snapshot.
+const WAIT_IF_REFUSED: Duration = Duration::from_secs(120);
+/// How often an AMI that may have been registered is looked for, and with what pauses.
 const LOOKS_FOR_IMAGE: u32 = 5;
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What is to be made.
 pub(super) struct Order<'a> {
@@ -131,13 +131,13 @@ impl Order<'_> {
         match completed.await {
             Event::Sealed => {
                 let late = "EBS does not complete it";
-                self.until_completed(&snapshot, MAX_LOOKS, late, cancel)
+                self.until_completed(&snapshot, MAX_WAIT, late, cancel)
                     .await?;
             }
             // It may be completed: by a try before this one, whose answer was lost.
             Event::NotPending => {
                 let refused = "EBS refuses to complete it";
-                self.until_completed(&snapshot, LOOKS_IF_REFUSED, refused, cancel)
+                self.until_completed(&snapshot, WAIT_IF_REFUSED, refused, cancel)
                     .await?;
             }
             event => {
@@ -222,15 +222,16 @@ impl Order<'_> {
         None
     }
 
-    /// Looks so many times whether a snapshot is complete; `late` is what is said if it is not.
+    /// Looks for so long whether a snapshot is complete; `late` is what is said if it is not.
     async fn until_completed(
         &self,
         id: &str,
-        looks: u32,
+        most: Duration,
         late: &str,
         cancel: &CancellationToken,
     ) -> Result<(), Stopped> {
-        for _ in 0..looks {
+        let mut waited = Duration::ZERO;
+        while waited < most {
             match patiently(cancel, || snapshots::look(self.session, id)).await {
                 Event::SnapshotIs(SnapshotState::Completed) => return Ok(()),
                 // EC2 may not know a new one for a minute or so.
@@ -240,13 +241,14 @@ impl Order<'_> {
                 }
                 event => return Err(step(id, &said(event))),
             }
-            pause(LOOK_EVERY, cancel).await?;
+            waited += next_look(waited, cancel).await?;
         }
         Err(step(id, late))
     }
 
     async fn until_available(&self, ami: &str, cancel: &CancellationToken) -> Result<(), Stopped> {
-        for _ in 0..MAX_LOOKS {
+        let mut waited = Duration::ZERO;
+        while waited < MAX_WAIT {
             let image = super::current::describe(self.session, ami).await?;
             match image.as_ref().and_then(|it| it.state()) {
                 Some(ImageState::Available) => return Ok(()),
@@ -255,10 +257,20 @@ impl Order<'_> {
                 }
                 _ => {}
             }
-            pause(LOOK_EVERY, cancel).await?;
+            waited += next_look(waited, cancel).await?;
         }
         Err(step(ami, "EC2 does not make the AMI available"))
     }
+}
+
+/// Waits until it is time for the next look; says how long that was.
+async fn next_look(
+    waited: Duration,
+    cancel: &CancellationToken,
+) -> Result<Duration, ConverterError> {
+    let time = Polling::STATE.pause(waited);
+    pause(time, cancel).await?;
+    Ok(time)
 }
 
 /// Waits, unless somebody says stop.

@@ -98,11 +98,15 @@ async fn plan_now(
     };
     let (manifest, known) = match &**image {
         Image::Pack(pack) => {
-            if let Some(plan) = vault.stored(&pack.manifest, pack.digest).await? {
+            // Mostly the vault does not have it: then the second is needed, too.
+            let (stored, known) = tokio::join!(
+                vault.stored(&pack.manifest, pack.digest),
+                vault.known(&pack.manifest.name)
+            );
+            if let Some(plan) = stored? {
                 return Ok(plan);
             }
-            let known = vault.known(&pack.manifest.name).await?;
-            (pack.manifest.clone(), Arc::new(known))
+            (pack.manifest.clone(), Arc::new(known?))
         }
         Image::Disk(disk) => {
             let known = Arc::new(vault.known(disk.name()).await?);

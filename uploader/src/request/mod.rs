@@ -10,7 +10,7 @@ mod sign;
 
 pub use check::{FormError, MAX_LIFE, MAX_SKEW, Refusal, Whereabouts, check_key_arn, check_tag};
 pub use envelope::{Envelope, MAX_MESSAGE, OpenError, Opened};
-pub use sign::{SendError, send, sign, verify};
+pub use sign::{SendError, send, verify};
 
 use crate::image::ImageDigest;
 use crate::vault::Names;

@@ -64,14 +64,7 @@ impl SendError {
 }
 
 /// Signs a request with the vault's key, and gives the message.
-///
-/// # Errors
-/// A field is wrong, it is too long, or KMS refuses.
-pub async fn sign(
-    session: &Session,
-    names: &Names,
-    request: &Request,
-) -> Result<String, SendError> {
+async fn sign(session: &Session, names: &Names, request: &Request) -> Result<String, SendError> {
     request.check()?;
     let text = serde_json::to_string(request).map_err(|it| SendError::Json(it.to_string()))?;
     let key = names.signing_alias();
@@ -95,23 +88,13 @@ pub async fn sign(
     Ok(message)
 }
 
-/// Sends a signed message to the vault's queue.
+/// Signs a request and sends it to the vault's queue.
 ///
 /// # Errors
-/// There is no queue, or SQS refuses.
-pub async fn send(session: &Session, names: &Names, message: &str) -> Result<(), SendError> {
-    let queue = names.queue();
-    let url = session
-        .sqs
-        .get_queue_url()
-        .queue_name(&queue)
-        .queue_owner_aws_account_id(&names.account)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("sqs GetQueueUrl", error))
-        .map_err(|error| missing(error, "queue", &queue, names))?
-        .queue_url
-        .unwrap_or_default();
+/// A field is wrong, it is too long, there is no key or no queue, or KMS or SQS refuses.
+pub async fn send(session: &Session, names: &Names, request: &Request) -> Result<(), SendError> {
+    let (message, url) = tokio::join!(sign(session, names, request), queue_url(session, names));
+    let (message, url) = (message?, url?);
     session
         .sqs
         .send_message()
@@ -121,6 +104,20 @@ pub async fn send(session: &Session, names: &Names, message: &str) -> Result<(),
         .await
         .map_err(|error| AwsError::new("sqs SendMessage", error))?;
     Ok(())
+}
+
+async fn queue_url(session: &Session, names: &Names) -> Result<String, SendError> {
+    let queue = names.queue();
+    let answer = session
+        .sqs
+        .get_queue_url()
+        .queue_name(&queue)
+        .queue_owner_aws_account_id(&names.account)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("sqs GetQueueUrl", error))
+        .map_err(|error| missing(error, "queue", &queue, names))?;
+    Ok(answer.queue_url.unwrap_or_default())
 }
 
 /// Whether the vault's key made `signature` over a text with this SHA-256.

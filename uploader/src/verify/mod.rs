@@ -91,7 +91,11 @@ async fn compare(
     };
     let calls = Arc::new(Calls::new(reading.workers, Patience::default()));
     let list_calls = Arc::clone(&calls);
-    let mut listing = Listing::new(session.ebs.clone(), snapshot, &list_calls);
+    let mut listing = Listing::new(
+        aws_sdk_ebs::Client::clone(&session.ebs),
+        snapshot,
+        &list_calls,
+    );
     let mut listed: VecDeque<Listed> = VecDeque::new();
     let mut all_listed = false;
     let mut tasks: JoinSet<Result<Compared, VerifyError>> = JoinSet::new();
@@ -106,7 +110,7 @@ async fn compare(
             }
             // What is not wanted is free: it may hold anything.
             if let Some(put) = wanted.next_if(|it| it.index == block.index) {
-                let (ebs, calls) = (session.ebs.clone(), Arc::clone(&calls));
+                let (ebs, calls) = (aws_sdk_ebs::Client::clone(&session.ebs), Arc::clone(&calls));
                 let (snapshot, expected) = (snapshot.to_owned(), put.sha256);
                 // A zero block has no frame, and is a hole in the copy.
                 let copy = reading.copy.clone().filter(|_| put.frame.is_some());

@@ -50,12 +50,12 @@ impl Place {
             region: "us-east-1".into(),
             partition: "aws".into(),
             caller_arn: format!("arn:aws:iam::{account}:root"),
-            s3: aws_sdk_s3::Client::from_conf(s3),
-            ec2: aws_sdk_ec2::Client::new(&config),
-            ebs: aws_sdk_ebs::Client::from_conf(ebs),
-            kms: aws_sdk_kms::Client::new(&config),
-            sqs: aws_sdk_sqs::Client::new(&config),
-            iam: aws_sdk_iam::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3).into(),
+            ec2: aws_sdk_ec2::Client::new(&config).into(),
+            ebs: aws_sdk_ebs::Client::from_conf(ebs).into(),
+            kms: aws_sdk_kms::Client::new(&config).into(),
+            sqs: aws_sdk_sqs::Client::new(&config).into(),
+            iam: aws_sdk_iam::Client::new(&config).into(),
         };
         let names = Names::new("image-vault", &account, "us-east-1", "aws").unwrap();
         let bucket = session.s3.create_bucket().bucket(names.bucket());

@@ -56,9 +56,10 @@ fn boot() -> Result<Never> {
     mount::kernel_file_systems()?;
     log::open_console();
     say!(
-        "init {}, Linux {}",
+        "init {}, Linux {}{}",
         env!("CARGO_PKG_VERSION"),
-        kernel_release()
+        kernel_release(),
+        kernel_time()
     );
 
     let config: GuestConfig = read_json(config::PATH)?;
@@ -90,6 +91,15 @@ fn boot() -> Result<Never> {
             switch::root()?;
             supervise::run(&application)
         }
+    }
+}
+
+/// How long the kernel took until here, by its own clock.
+fn kernel_time() -> String {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    match uptime.split_ascii_whitespace().next() {
+        Some(seconds) => format!(", {seconds} s after the kernel's start"),
+        None => String::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Machine, Next, State, Step};
 use crate::agent::action::{Action, Outcome};
 use crate::agent::record::{Phase, Record, Start, Stored};
+use std::time::Duration;
 use time::OffsetDateTime;
 
 impl Machine {
@@ -57,7 +58,7 @@ impl Machine {
 
     /// Goes on from what the record says.
     pub(super) fn resume(&self, mut state: State, now: OffsetDateTime) -> Next {
-        state.polls = 0;
+        state.waited = Duration::ZERO;
         let Some(record) = state.stored.as_ref().map(|it| it.record.clone()) else {
             return state.read_again();
         };

@@ -4,12 +4,13 @@ use super::make::GRACE;
 use super::{Machine, Next, State, Step};
 use crate::agent::action::{Action, Fault, FoundImage, ImageState, Outcome};
 use crate::agent::record::Phase;
+use std::time::Duration;
 use time::OffsetDateTime;
 
 /// Longest that a message is laid aside, in seconds.
 const MAX_DELAY: u32 = 900;
-/// How many times a snapshot's user that must be there is looked for.
-const MAX_POLLS: u32 = 4;
+/// How long a snapshot's user that must be there is looked for.
+const USER_SEEN: Duration = Duration::from_secs(15);
 
 impl Machine {
     /// A call that failed, by where.
@@ -90,7 +91,7 @@ impl Machine {
 
     /// Deletes the next snapshot, or goes on to what follows.
     pub(super) fn delete_next(&self, mut state: State, now: OffsetDateTime) -> Next {
-        state.polls = 0;
+        state.waited = Duration::ZERO;
         if let Some(id) = state.doomed.pop() {
             return state.delete(id);
         }
@@ -121,7 +122,7 @@ impl Machine {
     /// A snapshot that was to be deleted is not there. One that was just started may come to be
     /// seen, and stay, or be registered by another agent: it has to be gone before the
     /// request has failed. All that a record names was started before the record was written.
-    pub(super) fn missing(&self, mut state: State, id: String, now: OffsetDateTime) -> Next {
+    pub(super) fn missing(&self, state: State, id: String, now: OffsetDateTime) -> Next {
         let record = state.stored.as_ref().map(|it| &it.record);
         let may_come = record.is_some_and(|it| {
             matches!(it.phase, Phase::Failing | Phase::Finished)
@@ -131,9 +132,7 @@ impl Machine {
         if !may_come {
             return self.delete_next(state, now);
         }
-        state.polls = state.polls.saturating_add(1);
-        let delay = state.pause();
-        state.to(Step::WaitDelete(id), Action::Wait(delay))
+        state.wait(Step::WaitDelete(id))
     }
 
     /// Who needs a snapshot that was to go: the request's own image, which is then its result.
@@ -168,11 +167,7 @@ impl Machine {
                 _ => self.delete_next(state, now),
             },
             // It may take a moment until it is seen.
-            None if state.polls < MAX_POLLS => {
-                state.polls += 1;
-                let delay = state.pause();
-                state.to(Step::WaitUser(id), Action::Wait(delay))
-            }
+            None if state.waited < USER_SEEN => state.wait(Step::WaitUser(id)),
             _ => {
                 state.left.push(format!("{id}, which something uses"));
                 self.delete_next(state, now)

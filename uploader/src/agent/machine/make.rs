@@ -6,15 +6,16 @@ use crate::agent::action::{
 };
 use crate::agent::record::{Parent, Record, Start};
 use crate::agent::tags;
-use time::{Duration, OffsetDateTime};
+use std::time::Duration;
+use time::OffsetDateTime;
 
 /// How long a snapshot that was just started may be said not to exist, and how long one that
 /// refuses blocks may look pending.
-pub(super) const GRACE: Duration = Duration::minutes(2);
+pub(super) const GRACE: Duration = Duration::from_secs(120);
 /// How long a sealed snapshot may take.
-const MAX_SEALING: Duration = Duration::minutes(60);
-/// How many times an image that must be there is looked for: two minutes and a half.
-const MAX_POLLS: u32 = 12;
+const MAX_SEALING: Duration = Duration::from_secs(3600);
+/// How long an image that must be there is looked for.
+const IMAGE_SEEN: Duration = Duration::from_secs(150);
 
 impl Machine {
     pub(super) fn parent_found(
@@ -74,18 +75,18 @@ impl Machine {
         let young = record.start.as_ref().is_some_and(|it| now - it.at < GRACE);
         match is {
             SnapshotState::Completed => self.register(state),
-            SnapshotState::NotFound if young => state.wait_for_snapshot(),
+            SnapshotState::NotFound if young => state.wait(Step::WaitSnapshot),
             SnapshotState::NotFound | SnapshotState::Error => self.discard(state, true, now),
             SnapshotState::Pending => match (state.sealed, state.refuses) {
                 (Some(at), _) if now - at > MAX_SEALING => {
                     state.release("the snapshot is still pending an hour after its completion")
                 }
-                (Some(_), _) => state.wait_for_snapshot(),
+                (Some(_), _) => state.wait(Step::WaitSnapshot),
                 // Somebody else completed it, or it is of no use.
                 (None, Some(at)) if now - at > GRACE => self.discard(state, true, now),
-                (None, Some(_)) => state.wait_for_snapshot(),
+                (None, Some(_)) => state.wait(Step::WaitSnapshot),
                 (None, None) => {
-                    state.polls = 0;
+                    state.waited = Duration::ZERO;
                     self.put(state)
                 }
             },
@@ -144,7 +145,8 @@ impl Machine {
         state.write(record.next_attempt(incremental, is_deleted), now)
     }
 
-    fn register(&self, state: State) -> Next {
+    fn register(&self, mut state: State) -> Next {
+        state.waited = Duration::ZERO;
         let (Some(stored), Some(facts)) = (&state.stored, state.facts) else {
             return state.read_again();
         };
@@ -170,14 +172,15 @@ impl Machine {
         if now - since > GRACE {
             return self.discard(state, true, now);
         }
-        let lasted = u32::try_from((now - since).whole_seconds()).unwrap_or(0);
-        state.to(Step::WaitRegister, Action::Wait(lasted.clamp(1, 15)))
+        let lasted = Duration::try_from(now - since).unwrap_or_default();
+        let pause = lasted.clamp(Duration::from_secs(1), Duration::from_secs(15));
+        state.to(Step::WaitRegister, Action::Wait(pause))
     }
 
     /// The image by the request's name, which is there by all that is known.
     pub(super) fn image_found(
         &self,
-        mut state: State,
+        state: State,
         found: Option<FoundImage>,
         now: OffsetDateTime,
     ) -> Next {
@@ -201,16 +204,8 @@ impl Machine {
                 let record = record.finished(image.id, image.snapshot);
                 state.write(record, now)
             }
-            Some(_) => {
-                state.polls = state.polls.saturating_add(1);
-                let delay = state.pause();
-                state.to(Step::WaitImage, Action::Wait(delay))
-            }
-            None if state.polls < MAX_POLLS => {
-                state.polls += 1;
-                let delay = state.pause();
-                state.to(Step::WaitImage, Action::Wait(delay))
-            }
+            Some(_) => state.wait(Step::WaitImage),
+            None if state.waited < IMAGE_SEEN => state.wait(Step::WaitImage),
             None => {
                 let text = format!(
                     "an image {:?} is registered, and not found",
@@ -239,16 +234,5 @@ impl State {
             Some(name) => self.to(Step::FindImage, Action::FindImage(name)),
             None => self.read_again(),
         }
-    }
-
-    fn wait_for_snapshot(mut self) -> Next {
-        self.polls = self.polls.saturating_add(1);
-        let delay = self.pause();
-        self.to(Step::WaitSnapshot, Action::Wait(delay))
-    }
-
-    /// Seconds until the next look: 1, 2, 4, 8, then 15.
-    pub(super) fn pause(&self) -> u32 {
-        (1 << self.polls.saturating_sub(1).min(4)).min(15)
     }
 }

@@ -19,7 +19,9 @@ mod model;
 
 use super::action::{Action, Event, Facts, Fault, Outcome};
 use super::record::{Record, Stored};
+use crate::polling::Polling;
 use crate::request::{Opened, Whereabouts};
+use std::time::Duration;
 use time::OffsetDateTime;
 
 /// What an agent goes by.
@@ -64,8 +66,8 @@ pub struct State {
     refuses: Option<OffsetDateTime>,
     /// Since when EC2 registers no image of the snapshot, though it looks completed.
     unregistered: Option<OffsetDateTime>,
-    /// How many times in a row something was not there yet.
-    polls: u32,
+    /// How long it was waited for what was not there yet.
+    waited: Duration,
     /// How many times somebody else wrote the record first.
     changes: u32,
     /// Snapshots still to be deleted.
@@ -86,7 +88,7 @@ enum Step {
     Parent,
     Start,
     Look,
-    /// Some seconds, and then a look at the snapshot.
+    /// A pause, and then a look at the snapshot.
     WaitSnapshot,
     Put,
     Complete,
@@ -103,7 +105,7 @@ enum Step {
     /// Snapshots to delete, before the message goes.
     List,
     Delete(String),
-    /// Some seconds: it may only not be seen yet.
+    /// A pause: it may only not be seen yet.
     WaitDelete(String),
     /// Who needs a snapshot that was to be deleted.
     FindUser(String),
@@ -138,7 +140,7 @@ impl Machine {
             sealed: None,
             refuses: None,
             unregistered: None,
-            polls: 0,
+            waited: Duration::ZERO,
             changes: 0,
             doomed: Vec::new(),
             left: Vec::new(),
@@ -227,6 +229,13 @@ impl State {
     fn to(mut self, step: Step, action: Action) -> Next {
         self.step = step;
         (self, action)
+    }
+
+    /// A pause, longer the longer this has waited, and then another look.
+    fn wait(mut self, step: Step) -> Next {
+        let pause = Polling::STATE.pause(self.waited);
+        self.waited += pause;
+        self.to(step, Action::Wait(pause))
     }
 
     /// The request's id, once there is a request.

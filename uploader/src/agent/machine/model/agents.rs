@@ -132,7 +132,7 @@ impl Model {
     }
 
     /// An agent's turn: it takes a message, or carries its action out as `how` says.
-    fn turn(&mut self, agent: usize, how: impl FnOnce(&mut World, &Action) -> Event) {
+    pub(super) fn turn(&mut self, agent: usize, how: impl FnOnce(&mut World, &Action) -> Event) {
         let Some(hands) = self.agents[agent].take() else {
             self.receive(agent);
             return;
@@ -150,8 +150,8 @@ impl Model {
                 return;
             }
             // Time passes, whatever happens to other calls; the message is this agent's receipt's.
-            Action::Wait(seconds) => {
-                world.now += Duration::seconds((*seconds).into());
+            Action::Wait(pause) => {
+                world.now += *pause;
                 Event::Woken
             }
             Action::DeleteMessage => {

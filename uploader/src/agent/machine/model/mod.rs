@@ -7,5 +7,6 @@
 
 mod agents;
 mod lag;
+mod pauses;
 mod properties;
 mod world;
