@@ -44,6 +44,16 @@ def agents(uploader, aws):
         yield
 
 
+@contextlib.contextmanager
+def started(uploader, *arguments):
+    """One that a test looks at while it runs, and that does not outlive it."""
+    with uploader.start(*arguments) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
 @pytest.fixture
 def fault(emulator, aws):
     """Lets requests of this account fail; all of it ends with the test."""
@@ -138,28 +148,32 @@ def test_a_region_with_a_converter_makes_its_own(uploader, aws, agents, pack):
 
 
 @pytest.mark.parametrize("held, free", [(HERE, THERE), (THERE, HERE)])
-def test_one_region_does_not_wait_for_the_other(uploader, aws, agents, fault, emulator, pack, held, free):
+def test_one_region_does_not_wait_for_the_other(
+    uploader, aws, agents, fault, emulator, pack, held, free
+):
     fault("s3", "PutObject", "--status", "503", *packs(aws, held))
-    running = uploader.start("publish", pack, *BOTH, *CONVERTED, "--json")
-    until(lambda: [it["State"] for it in own(aws, free)] == ["available"], f"an AMI in {free}")
-    assert running.poll() is None and own(aws, held) == []
-    emulator.cli("fault", "clear")
-    stdout, stderr = running.communicate(timeout=LONG)
+    with started(uploader, "publish", pack, *BOTH, *CONVERTED, "--json") as running:
+        until(lambda: [it["State"] for it in own(aws, free)] == ["available"], f"an AMI in {free}")
+        assert running.poll() is None and own(aws, held) == []
+        emulator.cli("fault", "clear")
+        stdout, stderr = running.communicate(timeout=LONG)
     assert running.returncode == 0, stderr
     for row in json.loads(stdout)["regions"]:
         assert [row["ami"]] == amis(aws, row["region"])
 
 
-def test_a_conversion_begins_once_the_way_is_seen_to_be_fast(uploader, aws, agents, fault, emulator, tmp_path):
+def test_a_conversion_begins_once_the_way_is_seen_to_be_fast(
+    uploader, aws, agents, fault, emulator, tmp_path
+):
     """The first region's push is not over, but has shown enough."""
     pack = written(sample(blocks=40), tmp_path)
     where = ("--resource", bucket(aws, HERE))
     fault("s3", "CompleteMultipartUpload", "--status", "503", *where)
-    running = uploader.start("publish", pack, *BOTH)
-    until(lambda: own(aws, THERE), f"an AMI in {THERE}")
-    assert running.poll() is None and own(aws, HERE) == []
-    emulator.cli("fault", "clear")
-    stdout, stderr = running.communicate(timeout=LONG)
+    with started(uploader, "publish", pack, *BOTH) as running:
+        until(lambda: own(aws, THERE), f"an AMI in {THERE}")
+        assert running.poll() is None and own(aws, HERE) == []
+        emulator.cli("fault", "clear")
+        stdout, stderr = running.communicate(timeout=LONG)
     assert running.returncode == 0, stderr
     assert "(convert: cheaper, and not slower: " in stdout and " to send at the first " in stdout
 
@@ -189,7 +203,9 @@ def test_a_disk_is_read_for_both(uploader, aws, agents, tmp_path):
 
 
 @pytest.mark.parametrize("fails, goes", [(HERE, THERE), (THERE, HERE)])
-def test_the_same_command_goes_on_where_it_failed(uploader, aws, agents, fault, emulator, pack, fails, goes):
+def test_the_same_command_goes_on_where_it_failed(
+    uploader, aws, agents, fault, emulator, pack, fails, goes
+):
     """And leaves the region as it is that did not fail."""
     refused = ("--status", "403", "--code", "AccessDenied")
     fault("s3", "PutObject", *refused, *packs(aws, fails))
@@ -304,14 +320,14 @@ def test_what_counts_as_there_already(uploader, aws, agents, pack):
 def test_ctrl_c_leaves_nothing(uploader, aws, agents, fault, pack):
     fault("s3", "PutObject", "--status", "503", *packs(aws, HERE))
     fault("s3", "PutObject", "--status", "503", *packs(aws, THERE))
-    running = uploader.start("publish", pack, *BOTH, *CONVERTED)
-    said = ""
-    while not all(f"uploader: {it}: as arn:" in said for it in (HERE, THERE)):
-        line = running.stderr.readline()
-        assert line, said
-        said += line
-    running.send_signal(signal.SIGINT)
-    stdout, more = running.communicate(timeout=60)
+    with started(uploader, "publish", pack, *BOTH, *CONVERTED) as running:
+        said = ""
+        while not all(f"uploader: {it}: as arn:" in said for it in (HERE, THERE)):
+            line = running.stderr.readline()
+            assert line, said
+            said += line
+        running.send_signal(signal.SIGINT)
+        stdout, more = running.communicate(timeout=60)
     assert running.returncode == 130
     assert stdout.splitlines() == [f"failed {it} interrupted" for it in (HERE, THERE)]
     for region in (HERE, THERE):
