@@ -121,7 +121,7 @@ impl Network for TestNetwork {
     fn subnets<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<Subnet>> {
         Box::pin(async move {
             let _goes_on = self.paused.read().await;
-            assert!(!self.panics.load(std::sync::atomic::Ordering::Relaxed));
+            assert!(!self.panics.load(Ordering::Relaxed));
             let mut all = vec![subnet("subnet-small", "vpc-other", "a", "10.0.0.0/28")];
             if !caller.account.as_str().ends_with('9') {
                 all.push(subnet("subnet-a", "vpc-default", "a", "172.31.0.0/20"));

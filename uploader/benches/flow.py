@@ -154,7 +154,7 @@ def launched(told):
     return at, line.split("launched the converter ")[1].split(",")[0]
 
 
-def boots(aws, vault, work, rounds):
+def boots(aws, vault, work, kind, rounds):
     """Seconds of kernel time until the converter's first poll, and until a bare kernel's init; the
     machine is the same, and so is the clock: the kernel's own up to PID 1, and from there on the
     time at which lines come. What firmware and stub take, and the kernel until its clock runs, is on
@@ -164,6 +164,7 @@ def boots(aws, vault, work, rounds):
     ours, bare = [], []
     for _ in range(rounds):
         command = (world.UPLOADER, "--vault", vault, "convert", "hello", "--no-wait")
+        command += ("--instance-type", kind)
         _, instance = launched(Lines(command, aws.environment, "stderr"))
         console = Console(aws, instance)
         init, line = console.first(INIT)
@@ -251,7 +252,7 @@ def main():
         guest = machine.Guest(instance)
         aws.run(world.UPLOADER, "--vault", vault, "converter", "stop", "--yes")
         guest.wait()
-        ours, bare = boots(aws, vault, work, options.rounds)
+        ours, bare = boots(aws, vault, work, kind, options.rounds)
         rows.append(("bare kernel: its start, to init", bare, None))
         rows.append(("converter: the kernel's start, to its first poll", ours, None))
         rows.append(("converter, by bare kernel (a ratio)", ours / bare, RATIO))

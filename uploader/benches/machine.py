@@ -80,6 +80,9 @@ class BareKernel:
                 value = self.block(guest, json.loads(value))
             elif name == "-netdev":
                 value = "user,id=lan,restrict=on"
+            elif name == "-device":
+                # The kernel comes first.
+                value = value.replace(",bootindex=0", "")
             elif name in ("-mon", "-action", "-name") or value.startswith("socket,id=control"):
                 continue
             command += [name, value]

@@ -441,12 +441,12 @@ mod tests {
             region: "us-east-1".into(),
             partition: "aws".into(),
             caller_arn: "arn:aws:iam::123456789012:root".into(),
-            s3: aws_sdk_s3::Client::from_conf(s3.build()),
-            ec2: aws_sdk_ec2::Client::new(&config),
-            ebs: aws_sdk_ebs::Client::new(&config),
-            kms: aws_sdk_kms::Client::new(&config),
-            sqs: aws_sdk_sqs::Client::new(&config),
-            iam: aws_sdk_iam::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()).into(),
+            ec2: aws_sdk_ec2::Client::new(&config).into(),
+            ebs: aws_sdk_ebs::Client::new(&config).into(),
+            kms: aws_sdk_kms::Client::new(&config).into(),
+            sqs: aws_sdk_sqs::Client::new(&config).into(),
+            iam: aws_sdk_iam::Client::new(&config).into(),
         }
     }
 
@@ -461,9 +461,11 @@ mod tests {
             OffsetDateTime::from_unix_timestamp(seen.load(Ordering::SeqCst)).unwrap()
         });
         let first = Heartbeat::new("i-1", clock(), 1, 64);
-        let heart = Heart::start(&session, &names, &clock, first).await;
+        let heart = Heart::start(&session, &names, &clock, first);
         let written = || puts.load(Ordering::SeqCst);
-        assert_eq!(written(), 1);
+        while written() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         now.fetch_add(ROUND, Ordering::SeqCst);
         heart.shared.beat_if_alive().await;
         assert_eq!(written(), 2);
