@@ -16,10 +16,11 @@ demo: programs hello
     .ci/demo
 
 # The same with nothing pretended: the converter boots from an AMI of its own, makes the sample's AMI
-# and ends when idle; that AMI is launched and answers. As t2.micro and as t3.micro
+# and ends when idle; that AMI is launched and answers. As t2.micro and as t3.micro. Then ten requests
+# at once in 1 GiB, a scan of the converter's ports, and kill -9 of its machine at work
 live: programs hello
     .ci/setup --test
-    emulator-tests/flow/run test_live.py
+    emulator-tests/flow/run test_live.py test_live_many.py test_live_killed.py
 
 # Build imgtool
 build:

@@ -7,12 +7,12 @@ import time
 LONG = 300
 
 
-def until(done, what, seconds=LONG):
-    """Asks until the answer is true, and gives it."""
+def until(done, what, seconds=LONG, every=0.02):
+    """Asks until the answer is true, and gives it; pauses between two questions."""
     end = time.monotonic() + seconds
     while not (answer := done()):
         assert time.monotonic() < end, f"not after {seconds} s: {what}"
-        time.sleep(0.02)
+        time.sleep(every)
     return answer
 
 

@@ -4,7 +4,7 @@ mod temporary;
 
 use crate::aws::{Account, Region};
 use crate::gateway::{Config, Gateway, GatewayError, Limits};
-use crate::guests::{self, GuestError, Guests, PortForward};
+use crate::guests::{self, GuestError, Guests, PortForward, PortScan};
 use crate::localstack::{
     Choice, DEFAULT_IMAGE, Kind, Lease, LeaseError, LocalStack, Options, Progress, Silent,
     StartError,
@@ -489,6 +489,19 @@ impl Emulator {
         self.parts
             .runtime
             .block_on(guests.forward(instance, port, 0))
+    }
+
+    /// Asks all TCP ports of an instance whether something listens there, whatever its security
+    /// groups let in. Takes two minutes at most.
+    ///
+    /// # Errors
+    /// It has no machine, or its machine ends meanwhile.
+    ///
+    /// # Panics
+    /// On a thread of tokio's: there, ask [`Parts::guests`].
+    pub fn scan_ports(&self, instance: &str) -> Result<PortScan, GuestError> {
+        let guests = self.guests(instance)?;
+        self.parts.runtime.block_on(guests.scan_ports(instance))
     }
 
     fn guests(&self, instance: &str) -> Result<&Guests, GuestError> {

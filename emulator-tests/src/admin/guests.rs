@@ -2,6 +2,7 @@
 
 use super::{Admin, AdminError, json};
 use crate::aws::{Account, Region};
+use crate::guests::PortScan;
 use crate::http::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +29,8 @@ pub struct InstanceStatus {
     pub booted: bool,
     /// Whether it waits until another guest ends.
     pub waits: bool,
+    /// Process of the QEMU that runs it, if one does.
+    pub pid: Option<u32>,
     /// `ami-…`.
     pub image: String,
     /// Its address in its subnet.
@@ -125,6 +128,16 @@ impl Admin {
             bytes,
             live: piece.live,
         })
+    }
+
+    /// Asks all TCP ports of an instance whether something listens there, whatever its security
+    /// groups let in. Takes two minutes at most.
+    ///
+    /// # Errors
+    /// It can't be asked; the instance does not run, or ends meanwhile.
+    pub async fn ports(&self, instance: &str) -> Result<PortScan, AdminError> {
+        let path = format!("instances/{}/ports", checked(instance)?);
+        self.ask(Method::GET, &path, None).await
     }
 
     /// Lets a port of 127.0.0.1 (0 takes a free one) lead to a port of an instance.

@@ -10,6 +10,7 @@ mod failure;
 mod fault;
 mod host;
 mod port_forward;
+mod ports;
 mod progress;
 mod ps;
 mod running;
@@ -65,6 +66,12 @@ enum Command {
     /// As far as its security groups let this machine in: it comes from 127.0.0.1, which a rule for
     /// 0.0.0.0/0 covers, and one for 127.0.0.1/32.
     PortForward(On<port_forward::PortForward>),
+    /// List the TCP ports of an instance that something listens on
+    ///
+    /// All 65535 are asked, from the instance's own network: what counts is what its programs listen
+    /// on, whatever security groups let in. Takes some seconds; two minutes at most, where the
+    /// instance does not answer.
+    Ports(On<ports::Ports>),
     /// Ask for the emulator's time, or put it forward
     Clock(On<clock::ClockCommand>),
     #[command(hide = true)]
@@ -83,6 +90,7 @@ impl Cli {
             Command::Ps(on) => on.command.run(&on.running()?, &mut out)?,
             Command::Console(on) => on.command.run(&on.running()?, &mut out)?,
             Command::PortForward(on) => on.command.run(&on.running()?, &mut out)?,
+            Command::Ports(on) => on.command.run(&on.running()?, &mut out)?,
             Command::Clock(on) => on.command.run(&on.running()?, &mut out)?,
             Command::Serve(args) => args.run(&mut out)?,
         }

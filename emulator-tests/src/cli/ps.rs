@@ -121,6 +121,7 @@ mod tests {
             state: state.to_owned(),
             booted,
             waits,
+            pid: None,
             image: "ami-01111111111111111".to_owned(),
             private_ip: "172.31.0.4".parse().unwrap(),
             cpus: 2,

@@ -83,6 +83,10 @@ async fn perform(shared: &Shared, request: &Parts, body: Body) -> Result<Respons
             let piece = guests::console(shared, id, request.uri.query())?;
             Ok(plain_json(ok, &piece))
         }
+        ("GET", "instances", Some(id)) if id.ends_with("/ports") => {
+            let id = id.trim_end_matches("/ports");
+            Ok(plain_json(ok, &guests::ports(shared, id).await?))
+        }
         ("POST", "forwards", None) => guests::forward(shared, json_of(body).await?).await,
         ("GET", "clock", None) => Ok(plain_json(ok, &clock(shared))),
         ("POST", "clock", None) => {

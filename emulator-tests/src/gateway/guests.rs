@@ -5,7 +5,7 @@ use super::route::Shared;
 use crate::admin::{ConsolePiece, ForwardWish, ForwardedPort, InstanceStatus};
 use crate::aws::AwsError;
 use crate::clock::Clock as _;
-use crate::guests::{GuestError, Guests, PortForward};
+use crate::guests::{GuestError, Guests, PortForward, PortScan};
 use crate::http::{BodyError, Response};
 use crate::world::Instance;
 use base64::Engine;
@@ -40,6 +40,7 @@ pub(super) fn list(shared: &Shared) -> Vec<InstanceStatus> {
                 since: it.state.since().min(now),
                 booted: it.booted,
                 waits: guest.as_ref().is_some_and(|it| it.waits),
+                pid: guest.as_ref().and_then(|it| it.pid),
                 cpus: guest.as_ref().map_or(it.cpus, |it| it.cpus),
                 memory_mib: guest.as_ref().map_or(it.memory_mib, |it| it.memory_mib),
                 forwards: forwards
@@ -92,6 +93,14 @@ pub(super) fn console(
         bytes: STANDARD.encode(piece.bytes),
         live,
     })
+}
+
+/// Which ports of an instance something listens on.
+pub(super) async fn ports(shared: &Shared, id: &str) -> Result<PortScan, AwsError> {
+    exists(shared, id)?;
+    let not_running = || refused(GuestError::NotRunning(id.to_owned()));
+    let guests = shared.guests.as_ref().ok_or_else(not_running)?;
+    guests.scan_ports(id).await.map_err(refused)
 }
 
 /// Lets a port lead into an instance, until whoever asked is gone, or the instance.

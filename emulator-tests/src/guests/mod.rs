@@ -19,6 +19,7 @@ mod machine;
 mod machines;
 mod metadata;
 mod nbd;
+mod ports;
 mod process;
 mod record;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use console::{Console, Piece};
 pub use disk::Storage;
 pub use forwards::{ForwardStatus, PortForward};
 pub use host::{Limits, has_uefi, missing};
+pub use ports::PortScan;
 pub use record::all_ended as forget_machines;
 
 use crate::aws::{AwsError, Caller};
@@ -106,6 +108,7 @@ struct Live {
 
 /// What there is of one that runs.
 struct Up {
+    pid: u32,
     dialer: Dialer,
     forwards: Forwards,
 }
@@ -141,6 +144,8 @@ pub struct GuestStatus {
     pub memory_mib: u32,
     /// Whether it waits for a place.
     pub waits: bool,
+    /// Process of the QEMU that runs it.
+    pub pid: Option<u32>,
     /// Ports of the host that lead into it.
     pub forwards: Vec<ForwardStatus>,
 }
@@ -230,6 +235,7 @@ impl Guests {
             cpus: self.inner.cpus(instance),
             memory_mib: self.inner.memory_mib(instance),
             waits: found.up.is_none(),
+            pid: found.up.as_ref().map(|it| it.pid),
             forwards: found
                 .up
                 .as_ref()
@@ -402,6 +408,7 @@ impl Inner {
     fn is_up(&self, instance: &str, machine: &Machine) {
         if let Some(live) = self.lock().of.get_mut(instance) {
             live.up = Some(Up {
+                pid: machine.process.pid(),
                 dialer: machine.dialer(),
                 forwards: Forwards::default(),
             });

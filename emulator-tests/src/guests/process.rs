@@ -19,13 +19,15 @@ const MOST_WORDS: u64 = 2000;
 pub(super) struct Process {
     /// The kernel's name for it, which is never another one's.
     pidfd: OwnedFd,
+    /// Its number, for people.
+    pid: u32,
     stdout: Option<ChildStdout>,
     ended: watch::Receiver<bool>,
     log: PathBuf,
 }
 
 /// What the thread that waits for the process says of it first.
-type Spawned = io::Result<(OwnedFd, Option<ChildStdout>)>;
+type Spawned = io::Result<(OwnedFd, u32, Option<ChildStdout>)>;
 
 impl Process {
     /// Starts a program in this directory. What it writes to standard error is in `log`.
@@ -57,7 +59,8 @@ impl Process {
                     // It has not been waited for: the number is still its own.
                     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
                     let stdout = child.stdout.take();
-                    Ok((child, (pidfd, stdout)))
+                    let pid = child.id();
+                    Ok((child, (pidfd, pid, stdout)))
                 });
                 match child {
                     Ok((mut child, parts)) => {
@@ -70,15 +73,21 @@ impl Process {
                 }
                 end.send_replace(true);
             })?;
-        let (pidfd, stdout) = was_spawned
+        let (pidfd, pid, stdout) = was_spawned
             .await
             .map_err(|_| io::Error::other("the thread that starts it is gone"))??;
         Ok(Self {
             pidfd,
+            pid,
             stdout,
             ended,
             log: log.to_owned(),
         })
+    }
+
+    /// Its number, which may be another's once it has ended.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Its standard output, once.

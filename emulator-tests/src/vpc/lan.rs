@@ -220,24 +220,43 @@ impl Dialer {
                 std::future::pending::<()>().await;
             }
             let from = if source.is_loopback() {
-                super::Addresses::of(setup.subnet).router
+                self.router()
             } else {
                 source
             };
-            let stream = loop {
-                let handle = self.shared.stack().connect(from, port).map_err(refused)?;
-                let stream = GuestStream::new(Arc::clone(&self.shared), handle);
-                self.shared.wake();
-                if let Ok(answered) = timeout(ATTEMPT, stream.connected()).await {
-                    answered?;
-                    break stream;
+            loop {
+                match self.attempt(from, port).await {
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                    done => return done,
                 }
-            };
-            Ok(stream)
+            }
         };
         timeout(setup.patience, connects)
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Connects to a port of the guest from the router, whatever the rules let in, once.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` if nothing listens there; `TimedOut` if the guest does not answer;
+    /// `ResourceBusy` if it has as many connections as it may have.
+    pub(crate) async fn knock(&self, port: u16) -> io::Result<GuestStream> {
+        self.attempt(self.router(), port).await
+    }
+
+    fn router(&self) -> Ipv4Addr {
+        super::Addresses::of(self.shared.setup.subnet).router
+    }
+
+    async fn attempt(&self, from: Ipv4Addr, port: u16) -> io::Result<GuestStream> {
+        let handle = self.shared.stack().connect(from, port).map_err(refused)?;
+        let stream = GuestStream::new(Arc::clone(&self.shared), handle);
+        self.shared.wake();
+        timeout(ATTEMPT, stream.connected())
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        Ok(stream)
     }
 }
 

@@ -74,6 +74,10 @@ fn life(emulator: &Emulator, aws: &Aws, image: &str, kind: &Kind) {
         assert!(console.contains(line), "{line}: {console}");
     }
 
+    // What listens in it is not its security group's business.
+    let ports = emulator.scan_ports(&id).unwrap();
+    assert_eq!((&ports.open[..], ports.silent), (&[8080][..], 0));
+
     // Its security group lets nobody in, until it does.
     let forward = emulator.forward_port(&id, 8080).unwrap();
     http(forward.address(), "GET / HTTP/1.1", &[])

@@ -5,6 +5,7 @@ use super::aws_args::{AwsArgs, Place};
 use super::duration::seconds;
 use super::from_instance::{self, on_instance};
 use super::interrupt::interruptible;
+use super::memory;
 use clap::Args;
 use serde_json::json;
 use std::io::Write;
@@ -72,7 +73,7 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(4..=65536))]
     memory: Option<u32>,
     /// Seconds after which a killed agent's request goes to another
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(3..=43_200))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(3..=43_200))]
     visibility: u32,
     /// Seconds after which a request that failed for the moment is tried again; then twice as long,
     /// each time
@@ -122,7 +123,7 @@ impl AgentArgs {
             parallel: self.parallel(),
         };
         let printed = Mutex::new((out, Ok(())));
-        interruptible(async |cancel| {
+        let ran = interruptible(async |cancel| {
             let told = |told: Told<'_>| {
                 if let (Told::Action(action), true) = (&told, self.verbose) {
                     say!("uploader: step {}", action.name());
@@ -154,7 +155,11 @@ impl AgentArgs {
                 .await
                 .map_err(Failure::from)
         })
-        .await?;
+        .await;
+        if let Some(peak) = memory::peak() {
+            eprintln!("uploader: {peak}");
+        }
+        ran?;
         let (_, result) = printed.into_inner().unwrap_or_else(PoisonError::into_inner);
         result.map_err(Failure::stdout)
     }
@@ -172,8 +177,9 @@ impl AgentArgs {
     fn memory(&self) -> u32 {
         match (self.memory, self.from_instance) {
             (Some(asked), _) => asked,
-            (None, true) => quarter_of_memory()
-                .unwrap_or(MEMORY)
+            // A quarter of the machine's: manifests, buffers and the kernel want the rest.
+            (None, true) => memory::total_mib()
+                .map_or(MEMORY, |all| all / 4)
                 .clamp(MEMORY, MOST_MEMORY),
             (None, false) => MEMORY,
         }
@@ -207,14 +213,6 @@ fn agent_id(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("an id is 1 to 64 letters, digits, '-', '_' and '.'".to_owned()),
     }
-}
-
-/// A quarter of the machine's memory, in MiB: manifests, buffers and the kernel want the rest.
-fn quarter_of_memory() -> Option<u32> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|it| it.strip_prefix("MemTotal:"))?;
-    let kib: u32 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kib / 1024 / 4)
 }
 
 /// The host's name and the process's number: two agents of one host are two.

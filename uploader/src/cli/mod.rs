@@ -16,6 +16,7 @@ mod interrupt;
 mod keeper;
 mod launch;
 mod log;
+mod memory;
 mod progress;
 mod publish;
 mod push;

@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 
 const START: OffsetDateTime = time::macros::datetime!(2026-11-01 12:00 UTC);
 /// Seconds for which a message is hidden after it was taken.
-const VISIBILITY: i64 = 120;
+const VISIBILITY: i64 = 60;
 const NEVER: i64 = i64::MAX;
 
 /// What may happen in a schedule.

@@ -105,6 +105,29 @@ async fn what_is_not_let_in_is_not_answered() {
 }
 
 #[tokio::test]
+async fn who_knocks_is_answered_whatever_the_rules_say() {
+    let host = host(nowhere().await);
+    let mut guest = host.guest().await;
+    let open = server(&mut guest, 22);
+    let dialer = host.lan.dialer();
+    let knocks = async {
+        let mut kinds = Vec::new();
+        for port in [22, 23] {
+            let knocked = dialer.knock(port).await;
+            kinds.push(knocked.map(drop).map_err(|error| error.kind()));
+        }
+        kinds
+    };
+    assert_eq!(
+        beside(&mut guest, open, knocks).await,
+        [Ok(()), Err(ErrorKind::ConnectionRefused)]
+    );
+    // Nobody works for the guest now.
+    let silent = dialer.knock(24).await.unwrap_err();
+    assert_eq!(silent.kind(), ErrorKind::TimedOut);
+}
+
+#[tokio::test]
 async fn a_port_of_the_host_leads_into_the_guest() {
     let host = host(nowhere().await);
     let mut guest = host.guest().await;
