@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from emulator import ROOT
+from emulator import ROOT, run
 from fixtures import needed
 from own_vault import VAULT
+from packed import IMGTOOL
 from program import PROGRAM
 
 ROOTS = "etc/ssl/certs/ca-certificates.crt"
@@ -115,11 +116,25 @@ def test_the_image_is_the_same_each_time_and_holds_only_the_program(uploader, tm
     assert uploader("converter", "build", "-o", tmp_path / "x").returncode == 0
     assert sorted(it.name for it in tmp_path.iterdir()) == ["one", "other", "x", "x.json"]
 
+    # As anybody can see: the program, and the certificates that it trusts. No shell.
+    needed(IMGTOOL, "just build")
+    raw = tmp_path / "c.img"
+    uploader("converter", "build", "--raw", raw)
+    shown, in_pack = (
+        json.loads(run(IMGTOOL, "ls", it, "--json").stdout)["files"] for it in (raw, one["pack"])
+    )
+    assert shown == in_pack
+    shown = {it["path"]: it for it in shown if it["kind"] != "directory"}
+    assert set(shown) == {"/app", f"/{ROOTS}"}
+    assert {it["kind"] for it in shown.values()} == {"file"}
+    for shell in ("/bin/sh", "/bin/bash", "/bin/busybox", "/usr/bin/sh"):
+        none = run(IMGTOOL, "ls", one["pack"], shell, check=False)
+        assert none.returncode == 2 and "no such file or directory" in none.stderr, none
+
+    # Another reader finds the same.
     debugfs = shutil.which("debugfs", path="/sbin:/usr/sbin:/usr/bin:/bin")
     if not debugfs:
         needed(tmp_path / "debugfs", "apt install e2fsprogs")
-    raw = tmp_path / "c.img"
-    uploader("converter", "build", "--raw", raw)
     disk = raw.read_bytes()
     # The root file system is the last partition: the entry with the highest first sector.
     table = [disk[at : at + 128] for at in range(1024, 1024 + 128 * 128, 128)]
@@ -133,6 +148,9 @@ def test_the_image_is_the_same_each_time_and_holds_only_the_program(uploader, tm
     subprocess.run([debugfs, "-R", f"rdump / {tree}", root], capture_output=True, check=True)
     files = {str(it.relative_to(tree)) for it in tree.rglob("*") if not it.is_dir()}
     assert files == {"app", ROOTS}
+    for file in files:
+        stat, it = (tree / file).stat(), shown[f"/{file}"]
+        assert (stat.st_size, stat.st_mode & 0o7777) == (it["size"], int(it["mode"], 8)), file
     app = (tree / "app").read_bytes()
     assert app[:4] == b"\x7fELF"
     # No program interpreter (PT_INTERP) in any of the program headers: nothing else is loaded.

@@ -290,21 +290,35 @@ def tool(*command):
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def disks():
+def plain(tree):
+    os.makedirs(tree + "/etc")
+    with open(tree + "/etc/os-release", "w") as out:
+        out.write("NAME=x\nPRETTY_NAME=y\n")
+
+
+def odd(tree):
+    """Links of both forms, and kinds that have nothing but an inode."""
+    plain(tree)
+    os.makedirs(tree + "/etc/d/e")
+    os.symlink("etc/d", tree + "/link")
+    os.symlink("x/" * 40, tree + "/etc/long")
+    os.mkfifo(tree + "/etc/d-fifo")
+    os.link(tree + "/etc/os-release", tree + "/etc/d/other")
+
+
+def disks(target, fill, inodes, names):
     """A partition table, FAT and ext4; see src/targets/disk.rs for how it is written down."""
     sectors, esp, root = 700, (64, 200), (264, 400)
     with tempfile.TemporaryDirectory() as work:
         fat, ext4 = os.path.join(work, "fat"), os.path.join(work, "ext4")
         tree, efi = os.path.join(work, "tree"), os.path.join(work, "uki")
-        os.makedirs(tree + "/etc")
-        with open(tree + "/etc/os-release", "w") as out:
-            out.write("NAME=x\nPRETTY_NAME=y\n")
+        fill(tree)
         with open(efi, "wb") as out:
             out.write(uki())
         tool("mkfs.fat", "-C", "-s", "1", "-i", "12345678", fat, str(esp[1] // 2))
         tool("mmd", "-i", fat, "::EFI", "::EFI/BOOT")
         tool("mcopy", "-i", fat, efi, "::EFI/BOOT/BOOTX64.EFI")
-        tool("mke2fs", "-q", "-t", "ext4", "-b", "1024", "-N", "16", "-I", "128", "-L", "root",
+        tool("mke2fs", "-q", "-t", "ext4", "-b", "1024", "-N", str(inodes), "-I", "128", "-L", "root",
              "-O", "^metadata_csum,^has_journal,^resize_inode", "-U", str(uuid.UUID(int=4)),
              "-E", "hash_seed=" + str(uuid.UUID(int=5)), "-d", tree, ext4, str(root[1] // 2) + "k")
         with open(fat, "rb") as f, open(ext4, "rb") as e:
@@ -332,6 +346,8 @@ def disks():
         with open(os.environ["DISK"], "wb") as out:
             out.write(disk)
     for name, wanted in (("whole", range(sectors)), ("fat", range(root[0])), ("ext4", range(sectors))):
+        if name not in names:
+            continue
         folded = struct.pack("<H", sectors)
         for lba in wanted:
             if name == "ext4" and esp[0] <= lba < esp[0] + esp[1]:
@@ -345,11 +361,12 @@ def disks():
                 piece = tail[i * 512:i * 512 + 512].rstrip(b"\0")
                 if piece:
                     folded += struct.pack("<HH", sectors - 33 + i, len(piece)) + piece
-        seed("inspect", name, folded)
+        seed(target, name, folded)
 
 
 tars()
 texts()
 unpacks()
 boots()
-disks()
+disks("inspect", plain, 16, ("whole", "fat", "ext4"))
+disks("ls", odd, 24, ("fat", "ext4"))

@@ -26,6 +26,8 @@ mod directories;
 mod executables;
 #[path = "cli_suite/interrupt.rs"]
 mod interrupt;
+#[path = "cli_suite/lists.rs"]
+mod lists;
 #[path = "cli_suite/locks.rs"]
 mod locks;
 #[path = "cli_suite/outputs.rs"]

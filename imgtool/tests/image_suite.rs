@@ -24,6 +24,8 @@ mod grow;
 mod guest;
 #[path = "image_suite/listing.rs"]
 mod listing;
+#[path = "image_suite/ls.rs"]
+mod ls;
 #[path = "image_suite/machine.rs"]
 mod machine;
 #[path = "image_suite/oracles.rs"]

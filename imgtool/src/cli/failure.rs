@@ -1,6 +1,6 @@
 //! How a failed command is told: the chain of causes once, a hint, and the exit code.
 
-use super::{init::InitError, inspect::InspectCommandError, run::RunError};
+use super::{init::InitError, inspect::InspectCommandError, ls::LsError, run::RunError};
 use imgtool::Class;
 use imgtool::build::BuildError;
 use imgtool::lock::LockError;
@@ -113,6 +113,7 @@ failures!(
     LockError,
     InitError,
     InspectCommandError,
+    LsError,
     PackError,
     RunError
 );

@@ -8,6 +8,7 @@ mod failure;
 mod init;
 mod inspect;
 mod lock;
+mod ls;
 mod plan;
 mod progress;
 mod run;
@@ -27,6 +28,7 @@ use std::io::Write;
 ///   imgtool build ./server -o server.img     a bootable disk of one program
 ///   imgtool run server.img --port 8080:8080  boots it in QEMU
 ///   imgtool inspect server.img               what is in it
+///   imgtool ls server.img                    its files
 ///
 /// Exit codes: 0 done, 1 the work failed, 2 the input is wrong, 3 something is missing here.
 #[derive(Debug, Parser)]
@@ -42,6 +44,7 @@ enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     Inspect(inspect::InspectArgs),
+    Ls(ls::LsArgs),
     Lock(lock::LockArgs),
     Init(init::InitArgs),
     Unpack(unpack::Unpack),
@@ -60,6 +63,7 @@ impl Cli {
             }
             Command::Plan(args) => args.run(&mut out)?,
             Command::Inspect(args) => inspect::run(args, &mut out)?,
+            Command::Ls(args) => args.run(&mut out)?,
             Command::Lock(args) => args.run(&mut out)?,
             Command::Init(args) => init::run(args, &mut out)?,
             Command::Unpack(args) => args.run(&mut out)?,

@@ -1,8 +1,10 @@
 //! Why an image can't be inspected.
 
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::list::Missing;
 use crate::error::Class;
 use crate::pack::PackError;
 
@@ -31,9 +33,33 @@ pub enum InspectError {
         /// What is wrong.
         source: ImageError,
     },
+    /// What is asked for is not in it.
+    #[error("{}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What is not there.
+        source: Missing,
+    },
 }
 
 impl InspectError {
+    /// That of the image at `path`. What is wrong with a pack's blocks is told as such, where it
+    /// comes out of a read.
+    pub(super) fn of(path: &Path, source: ImageError) -> InspectError {
+        let source = match source {
+            ImageError::Read(error) => match error.downcast::<PackError>() {
+                Ok(error) => return InspectError::Pack(error),
+                Err(error) => ImageError::Read(error),
+            },
+            source => source,
+        };
+        InspectError::Image {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// Whose fault it is.
     pub fn class(&self) -> Class {
         match self {
@@ -52,7 +78,14 @@ impl InspectError {
             InspectError::Image {
                 source: ImageError::NoTable,
                 ..
-            } => Some("imgtool inspect reads raw disk images, as imgtool build writes".to_owned()),
+            } => Some("raw disk images are read, as imgtool build writes".to_owned()),
+            InspectError::Missing { source, .. } => source.hint(),
+            InspectError::Pack(PackError::Read { path, source })
+                if source.kind() == io::ErrorKind::NotFound
+                    && path.extension().is_some_and(|e| e == "json") =>
+            {
+                Some("a pack's manifest is beside it, with .json behind its name".to_owned())
+            }
             _ => None,
         }
     }
@@ -100,6 +133,15 @@ impl Fault {
                 name: name.to_owned(),
                 why,
             },
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Read(e) => e.fmt(f),
+            Fault::Bad(why) => f.write_str(why),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Looking into a disk image: partitions, file systems, what boots, and what it runs.
+//! Looking into a disk image: partitions, file systems and their files, what boots, and what it
+//! runs.
 //!
 //! Works on any reader, trusts nothing in it, and allocates by limits, not by what a field says.
 //! What makes the rest meaningless (a broken partition table, say) is an error; what only keeps
@@ -6,10 +7,13 @@
 
 mod cpio;
 mod digest;
+mod entry;
 mod error;
+mod escape;
 mod ext4;
 mod fat;
 mod kernel;
+mod list;
 mod report;
 mod table;
 mod text;
@@ -17,8 +21,11 @@ mod uki;
 mod window;
 
 pub use cpio::{CpioError, find as find_in_initrd};
+pub use entry::{Device, Entry, FileKind, Unix};
 pub use error::{ImageError, InspectError};
+pub use ext4::NotFound;
 pub use kernel::kernel_version;
+pub use list::{Listing, Missing, Query, list, list_image};
 pub use report::{
     Boot, Content, Ext4Report, FatReport, FileReport, ImageReport, KernelReport, PackReport,
     PartitionReport, SectionReport, UkiReport,
@@ -47,36 +54,56 @@ pub struct Options {
     pub digests: bool,
 }
 
+/// An image file.
+enum Image {
+    /// A raw disk.
+    Raw(File),
+    /// A pack, with its manifest beside it.
+    Pack(Box<PackDisk>),
+}
+
+impl Image {
+    /// Opens the file at `path`, whatever it is called.
+    fn open(path: &Path) -> Result<Image, InspectError> {
+        let open = |source| InspectError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(open)?;
+        if !file.metadata().map_err(open)?.is_file() {
+            return Err(InspectError::NotAFile(path.to_owned()));
+        }
+        if starts_as_pack(&file).map_err(open)? {
+            let manifest = pack::read_manifest(&manifest_path(path))?;
+            return Ok(Image::Pack(Box::new(PackDisk::open(manifest, path)?)));
+        }
+        Ok(Image::Raw(file))
+    }
+}
+
 /// Looks into the image file at `path`: a raw disk, or a pack with its manifest beside it.
 pub fn inspect_image(path: &Path, options: Options) -> Result<ImageReport, InspectError> {
-    let open = |source| InspectError::Open {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(open)?;
-    if !file.metadata().map_err(open)?.is_file() {
-        return Err(InspectError::NotAFile(path.to_owned()));
-    }
-    let bad = |source| InspectError::Image {
-        path: path.to_owned(),
-        source,
-    };
-    if starts_as_pack(&file).map_err(open)? {
-        let manifest = pack::read_manifest(&manifest_path(path))?;
-        let said = PackReport::new(&manifest);
-        let disk = || PackDisk::open(manifest.clone(), path);
-        let mut report = inspect(disk()?).map_err(bad)?;
-        report.pack = Some(said);
-        if options.digests {
-            digest::add(&mut disk()?, &mut report).map_err(open)?;
+    let failed = |source| InspectError::of(path, source);
+    let unread = |source| failed(ImageError::Read(source));
+    match Image::open(path)? {
+        Image::Raw(file) => {
+            let mut report = inspect(file.try_clone().map_err(unread)?).map_err(failed)?;
+            if options.digests {
+                digest::add(&mut digest::Sparse(&file), &mut report).map_err(unread)?;
+            }
+            Ok(report)
         }
-        return Ok(report);
+        Image::Pack(disk) => {
+            let manifest = disk.manifest().clone();
+            let mut report = inspect(*disk).map_err(failed)?;
+            report.pack = Some(PackReport::new(&manifest));
+            if options.digests {
+                let mut disk = PackDisk::open(manifest, path)?;
+                digest::add(&mut disk, &mut report).map_err(unread)?;
+            }
+            Ok(report)
+        }
     }
-    let mut report = inspect(file.try_clone().map_err(open)?).map_err(bad)?;
-    if options.digests {
-        digest::add(&mut digest::Sparse(&file), &mut report).map_err(open)?;
-    }
-    Ok(report)
 }
 
 /// Whether the file begins with a zstd frame (RFC 8878, 3.1.1), as no partitioned disk does.

@@ -15,7 +15,7 @@ const BIOS_BOOT: &str = "21686148-6449-6e6f-744e-656564454649";
 const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 const XBOOTLDR: &str = "bc13c2ff-59e6-4262-a352-b275fd6f7172";
 const LINUX: &str = "0fc63daf-8483-4772-8e79-3d69d8477de4";
-const ROOT_X86_64: &str = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709";
+pub(super) const ROOT_X86_64: &str = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709";
 
 impl PartitionReport {
     /// Whether its type says that it holds a FAT volume.

@@ -402,6 +402,94 @@ fn control_characters_of_an_image_do_not_reach_the_terminal() {
     assert!(!text.contains('\x1b'));
 }
 
+/// The paths of a list, or the message without the image's name.
+fn paths(image: &[u8], partition: Option<&str>, path: &str) -> Result<Vec<String>, String> {
+    let query = Query {
+        partition: partition.map(str::to_owned),
+        path: path.as_bytes().to_vec(),
+    };
+    let message = |error: InspectError| {
+        assert_eq!(error.class(), crate::Class::Input, "{error}");
+        let source = std::error::Error::source(&error).unwrap();
+        source.to_string()
+    };
+    let listing = list(Cursor::new(image.to_vec()), Path::new("a.img"), &query);
+    let entries: Result<Vec<_>, _> = listing.map_err(message)?.collect();
+    let text = |entry: Entry| String::from_utf8(entry.path).unwrap();
+    Ok(entries.map_err(message)?.into_iter().map(text).collect())
+}
+
+#[test]
+fn files_of_a_fat_volume_are_listed_by_path() {
+    let boot = fat(&[
+        ("EFI/BOOT/BOOTX64.EFI", b"x"),
+        ("EFI-other.txt", b"yy"),
+        ("efi0", b"z"),
+    ]);
+    let image = disk(gpt::partition_types::FREEDESK_BOOT, &boot, &[]);
+    let list = |path| paths(&image, Some("esp"), path);
+    let efi = ["/EFI", "/EFI/BOOT", "/EFI/BOOT/BOOTX64.EFI"];
+    let root = [&["/", "/EFI", "/EFI-other.txt"], &efi[1..], &["/efi0"]].concat();
+    for path in ["", "/", "/..", "/EFI/.."] {
+        assert_eq!(list(path).unwrap(), root, "{path}");
+    }
+    for path in ["/EFI", "efi/", "//EFI/./"] {
+        assert_eq!(list(path).unwrap(), efi, "{path}");
+    }
+    assert_eq!(list("efi/boot/bootx64.efi").unwrap(), efi[2..]);
+    let why = |path| list(path).unwrap_err();
+    let place = "in partition 2 (\"esp\")";
+    assert_eq!(
+        why("/EF"),
+        format!("/EF: no such file or directory {place}")
+    );
+    assert_eq!(why("/efi0/"), format!("/efi0/: not a directory {place}"));
+    assert_eq!(
+        why("/efi0/x"),
+        format!("/efi0/x: no such file or directory {place}")
+    );
+    assert_eq!(paths(&image, Some("2"), "").unwrap(), root);
+}
+
+#[test]
+fn the_root_file_system_is_found_by_what_is_in_it_and_by_its_type() {
+    let Some(root) = ext4() else { return };
+    let image = hybrid(&root);
+    let etc = ["/etc", "/etc/os-release"];
+    let all = [&["/"], &etc[..], &["/lost+found"]].concat();
+    assert_eq!(paths(&image, None, "").unwrap(), all);
+    assert_eq!(paths(&image, None, "etc").unwrap(), etc);
+    assert_eq!(paths(&image, Some("root"), "/").unwrap(), all);
+    assert_eq!(paths(&image, Some("3"), "/").unwrap(), all);
+    for (partition, path, why) in [
+        (
+            None,
+            "/etc/x\x1b",
+            "/etc/x\\u{1b}: no such file or directory in partition 3 (\"root\")",
+        ),
+        (Some("4"), "", "no partition \"4\""),
+        (Some("ROOT"), "", "no partition \"ROOT\""),
+        (
+            Some("bios"),
+            "",
+            "partition 1 (\"bios\"): neither ext4 nor FAT",
+        ),
+    ] {
+        assert_eq!(paths(&image, partition, path).unwrap_err(), why);
+    }
+    let none = hybrid(&[]);
+    let why = paths(&none, None, "").unwrap_err();
+    assert_eq!(why, "no root file system: no partition has ext4");
+    // Two of them, and then one has the type of a root file system.
+    let esp = &root[..ESP_SIZE as usize];
+    let two = |kind| disk(kind, esp, &root);
+    let why = paths(&two(gpt::partition_types::LINUX_FS), None, "").unwrap_err();
+    assert_eq!(why, "which root file system? Partitions 2, 3 have ext4");
+    // That one is cut off at 4 MiB, and says that it is longer.
+    let why = paths(&two(gpt::partition_types::LINUX_ROOT_X64), None, "").unwrap_err();
+    assert!(why.starts_with("partition 2 (\"esp\"): ext4: "), "{why}");
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
     #[test]

@@ -2,8 +2,8 @@
 
 use super::bench::{Bench, Case, Said};
 use super::{
-    archives, boot_files, changes, containers, directories, executables, locks, outputs, packs,
-    settings,
+    archives, boot_files, changes, containers, directories, executables, lists, locks, outputs,
+    packs, settings,
 };
 use std::fmt::Write;
 use std::path::Path;
@@ -130,6 +130,7 @@ fn bad_input() {
         ),
         ("Locks", locks::cases(&bench)),
         ("Packs and images", packs::cases(&bench)),
+        ("Files of images", lists::cases(&bench)),
         ("Outputs", outputs::cases(&bench)),
     ];
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/bad-input.md");

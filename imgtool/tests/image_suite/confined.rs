@@ -30,6 +30,7 @@ fn nobody_builds_without_network_and_devices() {
         if grep -v ^Iface /proc/net/route; then exit 9; fi
         ../imgtool build ../hello --kernel ../kernel.deb --stub ../stub.deb -o hello.img --pack hello.pack
         ../imgtool inspect hello.img >/dev/null
+        ../imgtool ls hello.pack /app
         ../imgtool unpack hello.pack -o unpacked.img
         cmp hello.img unpacked.img";
     let mut command = Command::new("unshare");

@@ -1,6 +1,9 @@
-//! Disk images: partition table, FAT, ext4.
+//! Disk images: partition table, FAT, ext4, and the files in them.
 
 use std::io::Cursor;
+use std::path::Path;
+
+use imgtool::inspect::{Query, list};
 
 const SECTOR: usize = 512;
 const MAX_SECTORS: usize = 2048;
@@ -15,6 +18,31 @@ pub(crate) fn inspect(input: &[u8]) {
     };
     seal(&mut disk);
     let _ = imgtool::inspect::inspect(Cursor::new(disk));
+}
+
+/// The same disk, and the files in its root file system and in its first partition: sorted, and no
+/// two of one path where a directory can't have two of one name.
+pub(crate) fn ls(input: &[u8]) {
+    let Some(mut disk) = unfold(input) else {
+        return;
+    };
+    seal(&mut disk);
+    for (partition, path) in [(None, ""), (None, "/link/../etc/"), (Some("1"), "EFI")] {
+        let query = Query {
+            partition: partition.map(str::to_owned),
+            path: path.into(),
+        };
+        let Ok(listing) = list(Cursor::new(disk.clone()), Path::new("a.img"), &query) else {
+            continue;
+        };
+        let is_ext4 = listing.file_system() == "ext4";
+        let mut last = Vec::new();
+        for entry in listing.map_while(Result::ok) {
+            assert!(!entry.to_string().contains(char::is_control));
+            assert!(last < entry.path || !is_ext4 && last == entry.path);
+            last = entry.path;
+        }
+    }
 }
 
 fn unfold(input: &[u8]) -> Option<Vec<u8>> {

@@ -27,6 +27,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("inspect", disk::inspect),
     ("kernel", boot::kernel),
     ("lock", lock),
+    ("ls", disk::ls),
     ("manifest", pack::manifest),
     ("module", boot::module),
     ("spec", spec),
