@@ -29,7 +29,7 @@ impl Ports {
         for port in &found.open {
             writeln!(out, "{port}").map_err(Failure::stdout)?;
         }
-        eprintln!(
+        say!(
             "emulator: {} open, {} closed, {} without an answer",
             found.open.len(),
             found.closed,

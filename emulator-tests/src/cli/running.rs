@@ -110,7 +110,7 @@ impl Running {
             if !said && since.elapsed() > SAID_AFTER {
                 said = true;
                 let data = data.display();
-                eprintln!("emulator: waiting for one that starts or ends on {data}");
+                say!("emulator: waiting for one that starts or ends on {data}");
             }
             if since.elapsed() >= within {
                 let data = data.display();

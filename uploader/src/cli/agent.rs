@@ -157,7 +157,7 @@ impl AgentArgs {
         })
         .await;
         if let Some(peak) = memory::peak() {
-            eprintln!("uploader: {peak}");
+            say!("uploader: {peak}");
         }
         ran?;
         let (_, result) = printed.into_inner().unwrap_or_else(PoisonError::into_inner);
