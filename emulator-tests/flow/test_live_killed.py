@@ -5,7 +5,6 @@ import signal
 from datetime import UTC, datetime
 
 
-
 def test_one_whose_machine_is_killed_at_work_is_replaced(living, hello):
     """kill -9 of QEMU, as when a host fails. Who waits and who comes next have one other launched,
     which brings both requests to their ends: an AMI each, and nothing else."""
