@@ -63,7 +63,7 @@ impl Ext4 {
         }
         let block_size = u64::from(self.block_size);
         let blocks = inode.size / block_size;
-        if blocks == 0 || inode.size % block_size != 0 {
+        if blocks == 0 || !inode.size.is_multiple_of(block_size) {
             return Err(damaged(&format!("a size of {} bytes", inode.size)));
         }
         if inode.size > MAX_DIRECTORY {
