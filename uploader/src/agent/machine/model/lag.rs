@@ -45,7 +45,7 @@ proptest! {
 
 /// An agent goes on, as `how` says, until it is about to do something.
 fn until(model: &mut Model, how: fn(usize) -> Op, agent: usize, is_next: fn(&Action) -> bool) {
-    for _ in 0..100 {
+    for _ in 0..300 {
         let hands = model.agents[agent].as_ref();
         if hands.is_some_and(|it| is_next(&it.action)) {
             return;
