@@ -62,7 +62,7 @@ mod tests {
         let count = |polling, seconds| looks(polling, Duration::from_secs(seconds)).len();
         assert_eq!(count(Polling::STATE, 10), 18);
         assert_eq!(count(Polling::STATE, 60), 29);
-        assert_eq!(count(Polling::OBJECT, 60), 78);
+        assert_eq!(count(Polling::OBJECT, 60), 79);
         let day = Duration::from_secs(86_400);
         assert_eq!(Polling::STATE.pause(day), Duration::from_secs(5));
         assert_eq!(Polling::OBJECT.pause(day), Duration::from_secs(1));
