@@ -11,8 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-import boot
 import world
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "imgtool/benches"))
+
+import boot  # noqa: E402
 
 # Seconds until a guest has to be gone.
 TIMEOUT = 120
