@@ -1,7 +1,7 @@
 //! What instances need and LocalStack has: subnets, security groups, key pairs, instance types,
 //! instance profiles, and tags of its own resources.
 
-mod answers;
+pub(crate) mod answers;
 pub(crate) mod localstack;
 
 use crate::aws::{AwsError, Caller};

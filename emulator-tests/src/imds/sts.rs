@@ -2,6 +2,7 @@
 
 use crate::aws::{AwsError, Caller};
 use crate::keys::BoxFuture;
+use crate::network::answers::parse;
 use crate::network::localstack::IAM;
 use crate::upstream::Upstream;
 use serde::Deserialize;
@@ -165,11 +166,6 @@ fn keys(xml: &str) -> Result<SessionKeys, AwsError> {
         secret_access_key: it.secret_access_key,
         session_token: it.session_token,
     })
-}
-
-fn parse<'a, T: Deserialize<'a>>(xml: &'a str) -> Result<T, AwsError> {
-    quick_xml::de::from_str(xml)
-        .map_err(|error| AwsError::unavailable(format!("LocalStack's answer: {error}")))
 }
 
 #[cfg(test)]

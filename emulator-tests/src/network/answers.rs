@@ -370,7 +370,11 @@ pub(super) fn error(status: StatusCode, body: &str) -> AwsError {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(xml: &'a str) -> Result<T, AwsError> {
+/// What LocalStack answers, in XML.
+///
+/// # Errors
+/// It is something else.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(xml: &'a str) -> Result<T, AwsError> {
     quick_xml::de::from_str(xml)
         .map_err(|error| AwsError::unavailable(format!("LocalStack's answer: {error}")))
 }

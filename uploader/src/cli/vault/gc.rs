@@ -3,7 +3,7 @@
 use super::super::Failure;
 use super::super::aws_args::AwsArgs;
 use super::text::{age, bytes, when};
-use super::{finishing, heading, print_json};
+use super::{heading, print_json};
 use clap::Args;
 use serde_json::json;
 use std::io::Write;
@@ -40,7 +40,7 @@ fn record_age(text: &str) -> Result<Duration, String> {
     let age = age(text)?;
     if age < LEAST_RECORD_AGE {
         return Err(format!(
-            "{text} is too short: a request may wait in its queue for 14 days; give {}d or more",
+            "{text} is too short: a request may wait in a queue for 14 days; give {}d or more",
             LEAST_RECORD_AGE.whole_days()
         ));
     }
@@ -48,11 +48,7 @@ fn record_age(text: &str) -> Result<Duration, String> {
 }
 
 impl Gc {
-    pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        finishing(async |cancel| self.run_until(&cancel, aws, out).await).await
-    }
-
-    async fn run_until(
+    pub(super) async fn run(
         &self,
         cancel: &CancellationToken,
         aws: &AwsArgs,

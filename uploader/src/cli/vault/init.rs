@@ -2,7 +2,7 @@
 
 use super::super::Failure;
 use super::super::aws_args::{AwsArgs, Place};
-use super::{finishing, heading, print_json};
+use super::{heading, print_json};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -36,11 +36,7 @@ pub(super) struct Init {
 }
 
 impl Init {
-    pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        finishing(async |cancel| self.run_until(&cancel, aws, out).await).await
-    }
-
-    async fn run_until(
+    pub(super) async fn run(
         &self,
         cancel: &CancellationToken,
         aws: &AwsArgs,

@@ -53,11 +53,17 @@ impl Vault {
             .map_err(|error| Failure::of(Class::Surroundings, &error))?;
         let done = runtime.block_on(async {
             match &self.command {
-                VaultCommand::Init(args) => args.run(aws, out).await,
+                VaultCommand::Init(args) => {
+                    finishing(async |cancel| args.run(&cancel, aws, out).await).await
+                }
                 VaultCommand::Status(args) => args.run(aws, out).await,
                 VaultCommand::List(args) => args.run(aws, out).await,
-                VaultCommand::Gc(args) => args.run(aws, out).await,
-                VaultCommand::Remove(args) => args.run(aws, out).await,
+                VaultCommand::Gc(args) => {
+                    finishing(async |cancel| args.run(&cancel, aws, out).await).await
+                }
+                VaultCommand::Remove(args) => {
+                    finishing(async |cancel| args.run(&cancel, aws, out).await).await
+                }
             }
         });
         // Whoever interrupts twice does not wait for a name to be looked up.
