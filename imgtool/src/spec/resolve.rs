@@ -10,6 +10,10 @@ use super::{
 /// Bytes the unpacked input may have at most, unless said otherwise: far above what is shipped as
 /// an image, far below what an archive of zeros unpacks to.
 const DEFAULT_MAX_SIZE: u64 = 64 << 30;
+/// The usual size of a disk whose root does not grow: PID 1 writes `/etc/resolv.conf` there, and of free
+/// blocks Linux keeps a fiftieth of the file system, 16 MiB at most, to itself (ext4's
+/// `reserved_clusters`).
+const WITHOUT_GROWTH: Size = Size::Fit { extra: 17 << 20 };
 
 /// What the command line says; `None` and empty mean: nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,6 +87,7 @@ pub fn resolve(
                 })?,
         ),
     };
+    let grow = said.grow.unwrap_or(true);
     let modules = modules(&here(&said.kernel), &here(&said.modules), overrides, host);
     let from_file = said
         .add
@@ -94,7 +99,11 @@ pub fn resolve(
         .map(|a| (a.source.clone(), a.target.as_str().to_owned()));
 
     Ok(Spec {
-        size: overrides.size.or(said.size).unwrap_or_default(),
+        size: overrides.size.or(said.size).unwrap_or(if grow {
+            Size::default()
+        } else {
+            WITHOUT_GROWTH
+        }),
         firmware,
         kernel,
         modules,
@@ -116,7 +125,7 @@ pub fn resolve(
             .or(said.max_size)
             .map_or(DEFAULT_MAX_SIZE, |size| size.0),
         timestamp: overrides.timestamp.or(said.timestamp).unwrap_or(0),
-        grow: said.grow.unwrap_or(true),
+        grow,
         label: said
             .label
             .as_ref()

@@ -53,6 +53,16 @@ fn defaults_are_what_the_manual_says() {
 }
 
 #[test]
+fn a_root_that_does_not_grow_has_room_for_what_is_written_at_boot() {
+    let size = |text| resolved(text, &Overrides::default()).unwrap().size;
+    let room = Size::Fit { extra: 17 << 20 };
+    assert_eq!(size("input = \"app\"\ngrow = false\n"), room);
+    assert_eq!(size("input = \"app\"\ngrow = true\n"), Size::default());
+    let full = "input = \"app\"\ngrow = false\nsize = \"fit\"\n";
+    assert_eq!(size(full), Size::default());
+}
+
+#[test]
 fn flags_win_over_the_file_and_the_file_over_the_host() {
     let text = "input = \"app\"\nname = \"file\"\nsize = \"1GiB\"\nfirmware = \"uefi\"\n\
                 kernel = \"k\"\nmodules = \"m\"\nstub = \"/abs/s\"\ncmdline = \"a\"\n\
