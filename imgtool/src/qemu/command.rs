@@ -29,8 +29,10 @@ pub(super) struct Parts<'a> {
 pub fn machine(kind: &str, accel: Accel) -> Vec<String> {
     let (accel, cpu) = match accel {
         Accel::Kvm => ("kvm", "host"),
-        // No 5-level page tables: they only make the translator's page walks longer.
-        Accel::Auto | Accel::Tcg => ("tcg,thread=multi", "max,la57=off"),
+        // No 5-level page tables: they only make the translator's page walks longer. No fast string
+        // instructions: Linux would clear and copy pages with `rep stosb` and `rep movsb`, which the
+        // translator carries out byte by byte.
+        Accel::Auto | Accel::Tcg => ("tcg,thread=multi", "max,la57=off,erms=off,fsrm=off"),
     };
     // No SMM: nothing here needs it. graphics=off sends the BIOS's text to the serial port.
     let kind = format!("{kind},smm=off,graphics=off");
