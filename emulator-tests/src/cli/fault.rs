@@ -119,6 +119,9 @@ struct What {
     /// Refuse with this reason of the EBS direct API
     #[arg(long, conflicts_with_all = NOT_ERRORS)]
     reason: Option<String>,
+    /// Refuse with these words
+    #[arg(long, value_name = "TEXT", conflicts_with_all = NOT_ERRORS)]
+    message: Option<String>,
     /// Cut the connection in the middle of the request's or the answer's body
     #[arg(long, value_name = "SIDE", group = "kind")]
     cut: Option<SideArg>,
@@ -224,7 +227,7 @@ impl What {
             status: self.status,
             code: self.code.clone(),
             reason: self.reason.clone(),
-            message: None,
+            message: self.message.clone(),
         })
     }
 }
