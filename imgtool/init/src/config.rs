@@ -53,6 +53,19 @@ pub struct Application {
     pub groups: Vec<u32>,
     /// When a finished application is started again.
     pub restart: Restart,
+    /// Whether it starts when the network is up, and not before. Written only where it is false.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub wait_for_network: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+// As serde calls it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_yes(it: &bool) -> bool {
+    *it
 }
 
 /// When a finished application is started again.

@@ -301,6 +301,7 @@ fn guest_config(
                 gid,
                 groups,
                 restart: app.restart,
+                wait_for_network: app.wait_for_network,
             })
         }
     };

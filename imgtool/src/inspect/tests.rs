@@ -27,6 +27,7 @@ fn guest_config() -> GuestConfig {
             gid: 1000,
             groups: vec![10],
             restart: Restart::OnFailure,
+            wait_for_network: false,
         }),
     }
 }

@@ -142,6 +142,9 @@ fn guest(out: &mut String, report: &ImageReport) -> fmt::Result {
                 Restart::Always => "always",
             };
             writeln!(out, "  restart    {again}")?;
+            if !app.wait_for_network {
+                writeln!(out, "  network    is not waited for")?;
+            }
             for (name, value) in &app.env {
                 writeln!(out, "  env        {}={}", Safe(name), quoted(value))?;
             }

@@ -42,6 +42,8 @@ pub struct RunSpec {
     pub working_directory: String,
     /// When a finished application is started again.
     pub restart: Restart,
+    /// Whether it starts when the network is up, and not before.
+    pub wait_for_network: bool,
 }
 
 /// Merges the spec with the container image's configuration.
@@ -86,6 +88,7 @@ pub fn application(
         user,
         working_directory,
         restart: said.restart,
+        wait_for_network: said.wait_for_network.unwrap_or(true),
     }))
 }
 

@@ -60,6 +60,8 @@ pub struct SpecFile {
     pub working_directory: Option<GuestPath>,
     /// When a finished application is started again.
     pub restart: Option<Restart>,
+    /// Whether the application starts when the network is up, and not before.
+    pub wait_for_network: Option<bool>,
     /// Environment variables, added to the container image's.
     #[serde(default)]
     pub env: BTreeMap<EnvName, EnvValue>,

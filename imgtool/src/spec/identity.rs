@@ -63,6 +63,9 @@ pub fn identity(spec: &Spec, run: &Run) -> [u8; 32] {
                 Restart::Always => b"always",
             };
             out.item("restart", restart);
+            if !run.wait_for_network {
+                out.item("wait for network", b"no");
+            }
         }
     }
     out.0.finalize().into()

@@ -89,4 +89,6 @@ pub struct AppChoice {
     pub working_directory: Option<String>,
     /// When a finished application is started again.
     pub restart: Restart,
+    /// Whether the application starts when the network is up, and not before.
+    pub wait_for_network: Option<bool>,
 }

@@ -179,6 +179,10 @@ fn choice(said: &SpecFile, flags: &Overrides) -> Result<AppChoice, SpecError> {
                 file_counts && said.working_directory.is_some(),
             ),
             ("`restart`", file_counts && said.restart.is_some()),
+            (
+                "`wait_for_network`",
+                file_counts && said.wait_for_network.is_some(),
+            ),
         ];
         if let Some((field, _)) = given.into_iter().find(|&(_, given)| given) {
             return Err(SpecError::InitAndApplication { field });
@@ -209,6 +213,7 @@ fn choice(said: &SpecFile, flags: &Overrides) -> Result<AppChoice, SpecError> {
             .map(|u| u.as_str().to_owned()),
         working_directory: said.working_directory.as_ref().map(path),
         restart: said.restart.unwrap_or_default(),
+        wait_for_network: said.wait_for_network,
     })
 }
 

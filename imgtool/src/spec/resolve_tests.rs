@@ -68,7 +68,7 @@ fn flags_win_over_the_file_and_the_file_over_the_host() {
                 kernel = \"k\"\nmodules = \"m\"\nstub = \"/abs/s\"\ncmdline = \"a\"\n\
                 user = \"1\"\nowner = \"keep\"\nmax_size = \"1GiB\"\ntimestamp = 5\n\
                 hostname = \"h\"\ngrow = false\nlabel = \"l\"\nrestart = \"always\"\n\
-                [env]\nA = \"1\"\n[[add]]\nsource = \"x\"\ntarget = \"/x\"\n";
+                wait_for_network = false\n[env]\nA = \"1\"\n[[add]]\nsource = \"x\"\ntarget = \"/x\"\n";
     let spec = resolved(text, &Overrides::default()).unwrap();
     assert_eq!(spec.input, Path::new("dir/app"));
     assert_eq!(spec.name, "file");
@@ -124,6 +124,7 @@ fn flags_win_over_the_file_and_the_file_over_the_host() {
             user: Some("2".into()),
             working_directory: None,
             restart: super::super::Restart::Always,
+            wait_for_network: Some(false),
         },
         hostname: "h".into(),
         add: vec![("dir/x".into(), "/x".into()), ("y".into(), "/y".into())],
@@ -181,6 +182,7 @@ fn init_excludes_an_application() {
         ("user = \"a\"", "`user`"),
         ("working_directory = \"/\"", "`working_directory`"),
         ("restart = \"no\"", "`restart`"),
+        ("wait_for_network = true", "`wait_for_network`"),
         ("env = { A = \"1\" }", "`env`"),
     ] {
         let text = format!("input = \"a\"\ninit = \"/sbin/init\"\n{text}");

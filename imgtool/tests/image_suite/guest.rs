@@ -145,6 +145,19 @@ fn a_missing_program_is_refused_when_the_image_is_built() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn an_application_may_start_before_the_network_is_up() {
+    let dir = scratch();
+    let script = "until test $(wc -l </proc/net/route) -gt 1; do sleep 0.1; done; echo routed";
+    let Some(image) = image(dir.path(), "wait_for_network = false\n", script) else {
+        return;
+    };
+    let ran = run(&image, &MACHINE);
+    ran.expect(0, "exited", &["routed"]);
+    let order = ran.console.find("application started") < ran.console.find(" is 10.0.2.15/24");
+    assert!(order, "{}", ran.console);
+}
+
 /// Off EC2 the application waits for an address, and hardly longer.
 #[test]
 fn a_missing_metadata_service_costs_no_more_than_a_second() {

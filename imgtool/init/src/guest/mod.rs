@@ -28,6 +28,7 @@ mod wildcard;
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 
 use imgtool_init::config::{self, GuestConfig, Run};
 use imgtool_init::modules::{self, ModuleIndex};
@@ -67,21 +68,26 @@ fn boot() -> Result<Never> {
     set_hostname(&config.hostname);
 
     let mut modules = Modules::new(index.modules);
-    modules.load_always();
     let mut root = root::find(&mut modules, &config.root_partition)?;
-    if config.grow
-        && let Err(failure) = grow::partition(&mut root)
-    {
-        say!("warning: the root partition did not grow: {failure}");
-    }
-    mount::root(&root)?;
-    if config.grow
-        && let Err(failure) = grow::file_system(&root)
-    {
-        say!("warning: the root file system did not grow: {failure}");
-    }
-    // What root did not need, a network card say, before the modules are gone.
-    modules.load_for_devices();
+    thread::scope(|scope| {
+        // What root did not need, a network card say, before the modules are gone.
+        scope.spawn(|| {
+            modules.load_always();
+            modules.load_for_devices();
+        });
+        if config.grow
+            && let Err(failure) = grow::partition(&mut root)
+        {
+            say!("warning: the root partition did not grow: {failure}");
+        }
+        mount::root(&root)?;
+        if config.grow
+            && let Err(failure) = grow::file_system(&root)
+        {
+            say!("warning: the root file system did not grow: {failure}");
+        }
+        Ok(())
+    })?;
     drop(modules);
 
     match config.run {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,12 +36,21 @@ pub(crate) struct Root {
     pub(crate) partition: PathBuf,
 }
 
+/// What a disk turns out to be.
+enum Examined {
+    /// The one that holds root.
+    Root(Root),
+    /// It holds root, and the kernel does not show the partition yet.
+    Unseen,
+    /// Another.
+    Other,
+}
+
 /// Waits for the partition with this GUID, loading modules as devices appear.
 pub(crate) fn find(modules: &mut Modules, guid: &str) -> Result<Root> {
     let start = Instant::now();
     let mut read: BTreeMap<PathBuf, Instant> = BTreeMap::new();
     loop {
-        modules.load_for_devices();
         for disk in disks() {
             if read
                 .get(&disk)
@@ -49,7 +59,7 @@ pub(crate) fn find(modules: &mut Modules, guid: &str) -> Result<Root> {
                 continue;
             }
             match examine(&disk, guid) {
-                Ok(Some(root)) => {
+                Ok(Examined::Root(root)) => {
                     say!(
                         "root is {}, {} MiB",
                         root.partition.display(),
@@ -57,11 +67,14 @@ pub(crate) fn find(modules: &mut Modules, guid: &str) -> Result<Root> {
                     );
                     return Ok(root);
                 }
-                Ok(None) => {}
+                // The kernel is looking through the disk just now.
+                Ok(Examined::Unseen) => continue,
+                Ok(Examined::Other) => {}
                 Err(failure) => say!("warning: {failure}"),
             }
             read.insert(disk, Instant::now());
         }
+        modules.load_for_devices();
         if start.elapsed() > PATIENCE {
             return Err(not_found(guid));
         }
@@ -76,59 +89,53 @@ fn mebibytes(root: &Root) -> u64 {
     })
 }
 
-/// The disk's root partition, if it has the one that is looked for.
-fn examine(sys: &Path, guid: &str) -> Result<Option<Root>> {
+/// Whether the disk has the partition that is looked for.
+fn examine(sys: &Path, guid: &str) -> Result<Examined> {
     let disk = node(sys);
     let sectors = number(&sys.join("size")).unwrap_or(0);
     // The least that can hold a table: protective MBR, two headers, two arrays of entries.
     if sectors < 68 {
-        return Ok(None);
+        return Ok(Examined::Other);
     }
     let can_not_read = || format!("can't read the partition table of {}", disk.display());
-    let file = File::open(&disk).context(can_not_read)?;
+    let file = match File::open(&disk) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Examined::Unseen),
+        file => file.context(can_not_read)?,
+    };
     if let Some(table) = Table::read(&file, PRIMARY).context(can_not_read)? {
-        return match table.find(guid) {
-            Some(index) => with_partition(sys, disk, sectors, table, index).map(Some),
-            None => Ok(None),
-        };
+        return Ok(match table.find(guid) {
+            Some(index) => with_partition(sys, disk, sectors, table, index),
+            None => Examined::Other,
+        });
     }
     // Power may have failed while the table was moved: the one at the disk's end is whole then.
     let Some(table) = Table::read(&file, sectors - 1).context(can_not_read)? else {
-        return Ok(None);
+        return Ok(Examined::Other);
     };
     let Some(index) = table.find(guid) else {
-        return Ok(None);
+        return Ok(Examined::Other);
     };
     say!(
         "the partition table of {} is damaged: restoring it from its backup",
         disk.display()
     );
     let table = grow::restore_primary(&disk, table, sectors)?;
-    with_partition(sys, disk, sectors, table, index).map(Some)
+    Ok(with_partition(sys, disk, sectors, table, index))
 }
 
 /// Finds the partition's device node; the kernel numbers partitions from 1.
-fn with_partition(
-    sys: &Path,
-    disk: PathBuf,
-    sectors: u64,
-    table: Table,
-    index: usize,
-) -> Result<Root> {
+fn with_partition(sys: &Path, disk: PathBuf, sectors: u64, table: Table, index: usize) -> Examined {
     let of_this_index = |path: &PathBuf| number(&path.join("partition")) == Some(index as u64 + 1);
-    match list(sys.to_owned()).into_iter().find(of_this_index) {
-        Some(path) => Ok(Root {
-            partition: node(&path),
+    let found = list(sys.to_owned()).into_iter().find(of_this_index);
+    match found.map(|path| node(&path)).filter(|it| it.exists()) {
+        Some(partition) => Examined::Root(Root {
+            partition,
             disk,
             sectors,
             table,
             index,
         }),
-        None => Err(Failure::new(format!(
-            "the kernel shows no partition {} on {}",
-            index.saturating_add(1),
-            disk.display()
-        ))),
+        None => Examined::Unseen,
     }
 }
 

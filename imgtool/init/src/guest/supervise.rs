@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, WaitStatus, kill_process_group};
 use super::Never;
 use super::app::{self, Program};
 use super::failure::Result;
-use super::network;
+use super::network::Network;
 use super::power::{self, Buttons, End};
 use super::signals::{Request, Signals};
 
@@ -54,21 +54,28 @@ pub(crate) fn run(config: &Application) -> Result<Never> {
         say!("warning: {failure}");
     }
     let program = Program::new(config)?;
-    let now = Instant::now();
-    let state = match network::start() {
-        Some(network) => State::Waiting {
-            network,
-            until: now + NETWORK,
-        },
-        None => State::Pausing { until: now },
-    };
-    let buttons = Buttons::open();
-    let supervisor = Supervisor {
+    let mut supervisor = Supervisor {
         program,
         restart: config.restart,
         pause: FIRST_PAUSE,
-        state,
+        state: State::Pausing {
+            until: Instant::now(),
+        },
     };
+    let network = Network::open();
+    if !config.wait_for_network {
+        // Not even for the interface.
+        supervisor.start()?;
+    }
+    if let Some(network) = network.and_then(Network::start)
+        && config.wait_for_network
+    {
+        supervisor.state = State::Waiting {
+            network,
+            until: Instant::now() + NETWORK,
+        };
+    }
+    let buttons = Buttons::open();
     supervisor.live(signals, buttons)
 }
 
