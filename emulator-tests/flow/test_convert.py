@@ -326,7 +326,7 @@ def killed_at(running, state, delay=0):
 
 
 def test_an_agent_killed_forty_times_makes_one_ami_for_each_request(
-    vault, uploader, agent, emulator
+    vault, uploader, agent, emulator, cli
 ):
     image = vault.push(sample(blocks=24))
     broken, late = vault.push(sample("broken", blocks=4)), vault.push(sample("late", blocks=4))
@@ -356,7 +356,8 @@ def test_an_agent_killed_forty_times_makes_one_ami_for_each_request(
                 failing.append(asked(uploader, "broken"))
             elif state == "release":
                 requests.append(asked(uploader, "late"))
-            elif vault.waiting() < 2:
+            else:
+                # Those before may all be past this state.
                 requests.append(asked(uploader, "web"))
             if state == "wait":
                 faults(emulator, vault.account, unready)
@@ -386,6 +387,40 @@ def test_an_agent_killed_forty_times_makes_one_ami_for_each_request(
         own = late if tags(snapshot)["image-vault:image"] == "late" else image
         found = content(vault.ebs, snapshot["SnapshotId"])
         assert {index: found[index] for index in own.put} == own.put
+    nothing_is_left(vault, uploader, cli)
+
+
+def nothing_is_left(vault, uploader, cli):
+    """But AMIs and what each of them consists of, as `uploader` and the AWS CLI show it."""
+
+    def ask(*arguments):
+        # For SQS it does not look at AWS_ENDPOINT_URL.
+        said = cli(*arguments, "--output", "json", "--endpoint-url", vault.aws.endpoint)
+        return json.loads(said or "null")
+
+    own = ("--owners", "self")
+    snapshot = "Images[].BlockDeviceMappings[].Ebs.SnapshotId"
+    used = ask("ec2", "describe-images", *own, "--query", snapshot)
+    found = ask("ec2", "describe-snapshots", "--owner-ids", "self", "--query", "Snapshots[]")
+    assert sorted(it["SnapshotId"] for it in found) == sorted(used)
+    assert {it["State"] for it in found} == {"completed"}
+    assert ask("ec2", "describe-volumes", "--query", "Volumes[]") == []
+    assert ask("ec2", "describe-instances", "--query", "Reservations[]") == []
+    assert ask("s3api", "list-multipart-uploads", "--bucket", vault.bucket, "--query", "Uploads") is None
+    attributes = ("--queue-url", vault.queue, "--attribute-names", "All")
+    depth = ask("sqs", "get-queue-attributes", *attributes, "--query", "Attributes")
+    depth = {it: depth[f"ApproximateNumberOfMessages{it}"] for it in ("", "NotVisible", "Delayed")}
+    assert set(depth.values()) == {"0"}, depth
+
+    shown = uploader("requests", "--limit", 1000, parse=True).json["regions"][0]
+    assert (shown["waiting"], shown["taken"], shown["broken"]) == (0, 0, [])
+    assert {it["phase"] for it in shown["requests"]} <= {"finished", "failed"}
+    assert not any(it.get("left") for it in shown["requests"])
+    ended = [it for it in shown["requests"] if it["phase"] == "finished"]
+    assert sorted(it["snapshot"] for it in ended) == sorted(used)
+    # Heartbeats of those that were killed are looked at no more, and swept by others in a day.
+    status = uploader("converter", "status", parse=True, check=False).json["regions"][0]
+    assert status["instances"] == []
 
 
 def one_each(vault, requests, failing=()):
