@@ -18,8 +18,9 @@ class Uploader:
         self.account = account
 
     def environment(self, account=None, region="us-east-1", **more):
-        """What the program sees of the world, and `more` of it."""
-        return self.emulator.environment(account or self.account, region) | more
+        """What the program sees of the world, and `more` of it; what is None there, it does not."""
+        world = self.emulator.environment(account or self.account, region) | more
+        return {name: it for name, it in world.items() if it is not None}
 
     def start(self, *arguments, account=None, region="us-east-1", env=None, **more):
         """Starts it, and does not wait: for those that end it before its time."""

@@ -1,6 +1,7 @@
 """Requests and the converter: the shipped `uploader` on the emulator."""
 
 import json
+import re
 import signal
 import time
 
@@ -230,6 +231,30 @@ def test_without_its_parent_a_snapshot_is_whole(vault, uploader, agent):
     request = asked(uploader, f"web@{second.digest}")
     agent()
     record = vault.record(request)
+    assert content(vault.ebs, record["snapshot"]) == second.put
+
+
+def test_a_parent_that_goes_before_the_snapshot_is_started(vault, uploader, agent, emulator):
+    """The record names it already, and EBS is about to be asked: the snapshot is whole after all."""
+    first, second = vault.push(sample(version=1)), vault.push(sample(version=2))
+    asked(uploader, f"web@{first.digest}")
+    agent()
+    (ami,), (parent,) = vault.images(), vault.snapshots()
+    held = "--service ebs --operation StartSnapshot --delay-ms 8000 --limit 1"
+    held = fault(emulator, vault.account, held)
+    request = asked(uploader, f"web@{second.digest}")
+    with uploader.start("agent", "--once", "--json") as running:
+        until(lambda: fired(emulator, held), "the snapshot is about to be started")
+        named = vault.record(request)["start"]["parent"]["snapshot"]
+        assert named == parent["SnapshotId"]
+        vault.ec2.deregister_image(ImageId=ami["ImageId"])
+        vault.ec2.delete_snapshot(SnapshotId=named)
+        stdout, stderr = running.communicate(timeout=LONG)
+    emulator.cli("fault", "clear")
+    assert running.returncode == 0 and json.loads(stdout)["outcome"] == "finished", stderr
+    record = vault.record(request)
+    assert record["attempt"] == 2 and "parent" not in record["start"]
+    one_each(vault, [request])
     assert content(vault.ebs, record["snapshot"]) == second.put
 
 
@@ -524,6 +549,34 @@ def test_an_answer_that_breaks_off_is_no_broken_record(vault, uploader, emulator
     assert [it["ImageId"] for it in vault.images()] == [done.json["regions"][0]["ami"]]
 
 
+def test_a_session_that_ends_while_an_ami_is_waited_for(vault, uploader, agent, emulator):
+    """Who waits can't look any more, and is told that the request goes on without that."""
+    vault.push(sample())
+    expired = "--service s3 --operation GetObject --resource requests/ --status 400"
+    faults(emulator, vault.account, expired + " --nth 3 --code ExpiredToken")
+    done = uploader("convert", "web", "--no-launch", check=False)
+    emulator.cli("fault", "clear")
+    assert done.returncode == 3 and done.stdout == ""
+    assert "the credentials have expired: sign in again" in done.stderr
+    request = re.search(r"request (\S+) goes on: uploader requests shows", done.stderr)[1]
+    agent()
+    one_each(vault, [request])
+
+
+def test_an_agent_whose_credentials_expire_at_work_goes_on_with_new_ones(
+    vault, uploader, agent, emulator
+):
+    vault.push(sample())
+    request = asked(uploader, "web")
+    expired = "--service ec2 --operation RegisterImage --status 400 --code RequestExpired --limit 1"
+    faults(emulator, vault.account, expired)
+    done = agent()
+    emulator.cli("fault", "clear")
+    assert [it["outcome"] for it in done.ended] == ["released", "finished"], done.stderr
+    assert "ec2 RegisterImage: RequestExpired" in done.ended[0]["reason"]
+    one_each(vault, [request])
+
+
 def test_a_denied_call_is_told_with_its_permission_and_who_was_denied(
     vault, uploader, emulator, tmp_path
 ):
@@ -767,6 +820,28 @@ def test_a_tampered_pack(vault, uploader, agent):
     assert vault.is_empty()
 
 
+def test_a_snapshot_that_can_not_be_deleted_is_told(vault, uploader, emulator):
+    """To who asked for the AMI, to who runs the agent, and to who looks later."""
+    image = vault.push(sample())
+    vault.s3.delete_object(Bucket=vault.bucket, Key=f"packs/{image.pack_digest}")
+    denied = "--service ec2 --operation DeleteSnapshot --status 403 --code UnauthorizedOperation"
+    faults(emulator, vault.account, denied)
+    with uploader.start("agent", "--once", "--json") as running:
+        done = uploader("convert", "web", "--no-launch", check=False)
+        stdout, stderr = running.communicate(timeout=LONG)
+    emulator.cli("fault", "clear")
+    (snapshot,) = vault.snapshots()
+    left = f"{snapshot['SnapshotId']}: ec2 DeleteSnapshot: UnauthorizedOperation: "
+    assert done.returncode == 1 and f"; left behind: {left}" in done.stderr
+    assert "lacks the permission ec2:DeleteSnapshot" in done.stderr
+    (told,) = json.loads(stdout)["left"]
+    assert told.startswith(left) and f"left behind: {told}" in stderr
+    (shown,) = uploader("requests", parse=True).json["regions"][0]["requests"]
+    assert (shown["phase"], shown["left"]) == ("failed", [told])
+    assert f"left behind: {told}" in uploader("requests", "--failed").stdout
+    assert vault.images() == [] and vault.waiting() == 0 and len(vault.letters()) == 1
+
+
 def test_a_name_that_is_taken(vault, uploader, agent):
     vault.push(sample())
     theirs = vault.aws.register(Name="theirs")
@@ -824,6 +899,31 @@ def test_a_bucket_that_is_gone(vault, uploader, agent):
     assert vault.waiting() == 1, "the bucket may be made again"
     done = uploader("convert", "web", check=False)
     assert done.returncode == 1 and "vault init" in done.stderr
+
+
+def test_a_bucket_of_somebody_else(vault, uploader, agent):
+    """It has the vault's name and all that a conversion wants, and lets everybody in."""
+    image = sample()
+    vault.s3.delete_bucket(Bucket=vault.bucket)
+    theirs = vault.aws.client("s3", vault.aws.other)
+    theirs.create_bucket(Bucket=vault.bucket)
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:*"}
+    where = [f"arn:aws:s3:::{vault.bucket}{it}" for it in ("", "/*")]
+    policy = {"Version": "2012-10-17", "Statement": [everybody | {"Resource": where}]}
+    theirs.delete_public_access_block(Bucket=vault.bucket)
+    theirs.put_bucket_policy(Bucket=vault.bucket, Policy=json.dumps(policy))
+    vault.push(image)
+    keys = lambda: {it["Key"] for it in theirs.list_objects_v2(Bucket=vault.bucket)["Contents"]}
+    before = keys()
+    whose = f"(bucket {vault.bucket}, which may be another account's)"
+    done = uploader("convert", "web", "--no-launch", "--timeout", 5, check=False)
+    assert done.returncode == 3 and whose in done.stderr and vault.waiting() == 0
+    vault.send(vault.message(vault.request(image)))
+    done = agent("--once", check=False)
+    assert [it["outcome"] for it in done.ended] == ["released"], done.stderr
+    assert whose in done.ended[0]["reason"]
+    assert vault.is_empty() and vault.waiting() == 1
+    assert keys() == before, "nothing is told there"
 
 
 def test_an_agent_given_no_peace_gives_up(vault, uploader, agent, emulator):

@@ -19,7 +19,10 @@ from fixtures import needed
 from own_vault import VAULT
 from packed import IMGTOOL
 from program import PROGRAM
+from waiting import until
 
+HERE, THERE = "us-east-1", "eu-west-1"
+BOTH = ("--region", HERE, "--region", THERE)
 ROOTS = "etc/ssl/certs/ca-certificates.crt"
 RECORD = "converter-image/current.json"
 
@@ -51,9 +54,9 @@ def vault(uploader, aws):
 
 
 class Vault:
-    def __init__(self, aws):
-        self.ec2, self.s3 = aws.client("ec2"), aws.client("s3")
-        self.bucket = f"{VAULT}-{aws.account}-us-east-1"
+    def __init__(self, aws, region=HERE):
+        self.ec2, self.s3 = (aws.client(it, region=region) for it in ("ec2", "s3"))
+        self.bucket = f"{VAULT}-{aws.account}-{region}"
 
     def images(self):
         return self.ec2.describe_images(Owners=["self"])["Images"]
@@ -61,12 +64,19 @@ class Vault:
     def snapshots(self):
         return self.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
 
+    def is_empty(self):
+        return not self.images() and not self.snapshots() and self.record() is None
+
     def record(self):
         try:
             body = self.s3.get_object(Bucket=self.bucket, Key=RECORD)["Body"]
         except self.s3.exceptions.NoSuchKey:
             return None
         return json.loads(body.read())
+
+
+def rows(done):
+    return {it["region"]: it for it in done.json["regions"]}
 
 
 def region(done):
@@ -82,6 +92,16 @@ def started(uploader, vault, *arguments, **more):
         assert time.monotonic() < until and running.poll() is None, running.communicate()
         time.sleep(0.1)
     return running
+
+
+def launched(vault, ami):
+    """An instance of it, tagged as a converter's."""
+    tags = [{"Key": "uploader:converter", "Value": VAULT}]
+    made = vault.ec2.run_instances(
+        ImageId=ami, InstanceType="t3.micro", MinCount=1, MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )  # fmt: skip
+    return made["Instances"][0]["InstanceId"]
 
 
 @contextlib.contextmanager
@@ -318,6 +338,99 @@ def test_ctrl_c_leaves_nothing_and_what_a_kill_leaves_is_taken_away(uploader, va
     assert not vault.snapshots() and not vault.images()
 
 
+@pytest.mark.parametrize("fails, goes", [(HERE, THERE), (THERE, HERE)])
+def test_a_region_that_fails_loses_no_other(uploader, aws, emulator, fails, goes):
+    uploader("vault", "init", *BOTH)
+    vaults = {it: Vault(aws, it) for it in (HERE, THERE)}
+    # The last call of all: what was made before it is taken away again.
+    refused = ("--status", "403", "--code", "AccessDenied")
+    where = ("--resource", f"{vaults[fails].bucket}/{RECORD}")
+    rule = ("--service", "s3", "--operation", "PutObject", *where, *refused)
+    emulator.cli("fault", "add", "--account", aws.account, *rule)
+    try:
+        done = uploader("converter", "bootstrap", *BOTH, parse=True, check=False)
+        assert done.returncode == 3, done.stderr
+        assert list(rows(done)) == [HERE, THERE]
+        bad, good = rows(done)[fails], rows(done)[goes]
+        assert good["error"] is None and good["made"]
+        assert vaults[goes].record()["ami"] == good["ami"]
+        assert "AccessDenied" in bad["error"] and bad["ami"] is None and bad["made"] is None
+        assert set(bad) == set(good) and bad["digest"] == good["digest"]
+        assert vaults[fails].is_empty()
+        assert f"uploader: {fails}: failed: s3 PutObject: AccessDenied" in done.stderr
+        said = f"1 of 2 regions failed ({fails}); the same command makes what is missing"
+        assert said in done.stderr
+
+        text = uploader("converter", "bootstrap", *BOTH, check=False)
+        assert text.returncode == 3
+        said = dict(zip((HERE, THERE), text.stdout.splitlines(), strict=True))
+        assert said[fails].startswith(f"failed {fails} s3 PutObject: AccessDenied")
+        assert said[goes] == f"{good['ami']} {goes}"
+        assert f"uploader: {goes}: {good['ami']} is of this image already" in text.stderr
+    finally:
+        emulator.cli("fault", "clear")
+    # It is of use.
+    status = uploader("converter", "status", "--region", goes, parse=True)
+    assert region(status)["ami"]["state"] == "available"
+
+    again = rows(uploader("converter", "bootstrap", *BOTH, parse=True))
+    assert not again[goes]["made"] and again[goes]["ami"] == good["ami"]
+    assert again[fails]["made"] and again[fails]["ami"] == vaults[fails].record()["ami"]
+    for it in vaults.values():
+        assert len(it.images()) == len(it.snapshots()) == 1
+
+
+def test_a_region_without_a_vault_loses_no_other(uploader, aws):
+    """By any of the commands: the first one is the one without."""
+    uploader("vault", "init")
+    vault, places = Vault(aws), ("--region", THERE, "--region", HERE)
+
+    def fared(*command, code, parse=True):
+        done = uploader(*command, *places, parse=parse, check=False)
+        assert done.returncode == code, done.stderr
+        assert f"1 of 2 regions failed ({THERE}); " in done.stderr
+        if not parse:
+            failed, *lines = done.stdout.splitlines()
+            assert failed.startswith(f"failed {THERE} "), done.stdout
+            return lines
+        assert list(rows(done)) == [THERE, HERE]
+        assert rows(done)[THERE]["error"] and rows(done)[HERE]["error"] is None
+        return rows(done)[HERE]
+
+    dry = fared("converter", "bootstrap", "--dry-run", code=3)
+    assert dry["would_make"] and vault.is_empty()
+    made = fared("converter", "bootstrap", code=3)
+    assert made["ami"] == vault.record()["ami"]
+    assert fared("converter", "bootstrap", code=3, parse=False) == [f"{made['ami']} {HERE}"]
+    assert fared("converter", "status", code=1)["ami"]["ami"] == made["ami"]
+    heading, ami, *_ = fared("converter", "status", code=1, parse=False)
+    assert heading == f"{HERE}:" and ami.startswith(made["ami"])
+    instance = launched(vault, made["ami"])
+    stopped = fared("converter", "stop", "--yes", code=1)
+    assert stopped["terminated"] == [instance]
+    terminated = vault.ec2.get_waiter("instance_terminated")
+    terminated.wait(InstanceIds=[instance], WaiterConfig={"Delay": 1})
+    assert fared("requests", code=3)["waiting"] == 0
+    assert fared("requests", code=3, parse=False) == [f"{HERE}: 0 waiting, 0 with agents"]
+    pruned = fared("converter", "prune", "--all", code=1)
+    assert pruned["amis"] == [made["ami"]] and vault.is_empty()
+
+
+def test_ctrl_c_in_several_regions_leaves_nothing_and_is_said_once(uploader, aws, emulator):
+    uploader("vault", "init", *BOTH)
+    vaults = [Vault(aws, it) for it in (HERE, THERE)]
+    with slow(emulator, uploader.account):
+        running = started(uploader, vaults[0], *BOTH)
+        until(vaults[1].snapshots, "a snapshot there, too")
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert f"uploader: interrupted; nothing is left of it in {HERE}, {THERE}\n" in err
+    assert err.count("interrupted") == 1
+    assert out.splitlines() == [f"failed {it} interrupted" for it in (HERE, THERE)]
+    assert all(it.is_empty() for it in vaults)
+
+
 @pytest.mark.parametrize(
     "service, operation",
     [("ebs", "StartSnapshot"), ("ebs", "CompleteSnapshot"), ("ec2", "RegisterImage")],
@@ -340,12 +453,7 @@ def test_without_a_vault_there_is_no_converter(uploader):
 
 def test_instances_are_shown_and_stopped(uploader, vault, aws):
     made = region(uploader("converter", "bootstrap", parse=True))
-    tags = [{"Key": "uploader:converter", "Value": VAULT}]
-    launched = vault.ec2.run_instances(
-        ImageId=made["ami"], InstanceType="t3.micro", MinCount=1, MaxCount=1,
-        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
-    )  # fmt: skip
-    instance = launched["Instances"][0]["InstanceId"]
+    instance = launched(vault, made["ami"])
     status = region(uploader("converter", "status", parse=True))
     (shown,) = status["instances"]
     assert (shown["id"], shown["ami"], shown["type"]) == (instance, made["ami"], "t3.micro")

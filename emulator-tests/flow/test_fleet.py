@@ -595,3 +595,48 @@ def test_a_launch_that_fails_leaves_no_group(launch, emulator):
     assert gone.returncode == 2 and "there is no AMI" in gone.stderr
     with pytest.raises(ClientError):
         launch.ec2.describe_images(ImageIds=["ami-0123456789abcdef0"])
+
+
+def test_what_is_wrong_with_a_launch_is_named(launch, emulator):
+    """What the user said: exit code 2, with the argument that says it. Nothing is left."""
+
+    def refused(*arguments, says, ami=launch.ami):
+        done = launch.uploader("launch", ami, *arguments, check=False)
+        assert done.returncode == 2, done.stderr
+        for it in says:
+            assert it in done.stderr, done.stderr
+        assert launch.is_clean() and launch.instances(EVER) == []
+
+    refused("--from", "nonsense", says=["--from", "nonsense", "192.0.2.0/24"])
+    refused("--from", "::/0", says=["--from", "::/0"])
+    refused(says=["there is no AMI nonsense"], ami="nonsense")
+    refused("--subnet", "nonsense", says=["--subnet nonsense: there is none such"])
+    none = "--instance-type t3.nonsense: there is none such"
+    refused("--instance-type", "t3.nonsense", says=[none])
+    # It is one, but of another architecture than the image.
+    arm = ["--instance-type t4g.micro: EC2 does not take it", "architecture"]
+    refused("--instance-type", "t4g.micro", says=arm)
+
+    # What only EC2 finds wrong. Who may not ask for types is told by the launch.
+    def fault(operation, status, code):
+        rule = ("--service", "ec2", "--operation", operation, "--status", status, "--code", code)
+        emulator.cli("fault", "add", "--account", launch.aws.account, *rule)
+
+    try:
+        fault("DescribeInstanceTypeOfferings", "403", "UnauthorizedOperation")
+        said = "--instance-type t3.nonsense: EC2 does not take it: ec2 RunInstances: "
+        refused("--instance-type", "t3.nonsense", says=[said])
+        emulator.cli("fault", "clear")
+        fault("AuthorizeSecurityGroupIngress", "400", "InvalidParameterValue")
+        said = "--from 192.0.2.7/24: EC2 does not take it: ec2 AuthorizeSecurityGroupIngress: "
+        refused("--from", "192.0.2.7/24", says=[said])
+        emulator.cli("fault", "clear")
+        fault("RunInstances", "400", "InvalidAMIID.Unavailable")
+        refused(says=[f"the AMI {launch.ami} can't be launched: ec2 RunInstances: "])
+        emulator.cli("fault", "clear")
+        # What is not the user's is not: a key of ours that EC2 does not take.
+        fault("RunInstances", "400", "InvalidParameterValue")
+        done = launch("--instance-type", "t3.micro", check=False)
+        assert done.returncode == 1 and "--instance-type" not in done.stderr, done.stderr
+    finally:
+        emulator.cli("fault", "clear")

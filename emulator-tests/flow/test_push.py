@@ -18,6 +18,8 @@ from fixtures import needed
 from vaults import Vault
 from waiting import LONG, until
 
+HERE, THERE = "us-east-1", "eu-west-1"
+BOTH = ("--region", HERE, "--region", THERE)
 MIB = 1 << 20
 BLOCK = 512 * 1024
 
@@ -158,6 +160,87 @@ def test_several_regions(vault, web):
     assert [it["region"] for it in regions] == ["us-east-1", "eu-west-1"]
     check(vault, regions[0], web)
     check(other, regions[1], web)
+
+
+@pytest.fixture(params=["pack", "raw"])
+def image(request, web, tmp_path):
+    """What to push: a pack goes to all regions at once, a raw image to one after the other."""
+    if request.param == "pack":
+        return [web]
+    return [raw(tmp_path / "web.img", "raw", 24), "--name", "web", "--boot-mode", "bios"]
+
+
+def rows(done):
+    return {it["region"]: it for it in done.json["regions"]}
+
+
+@pytest.mark.parametrize("fails, goes", [(HERE, THERE), (THERE, HERE)])
+def test_a_region_that_fails_loses_no_other(vault, image, fails, goes):
+    vaults = {HERE: vault, THERE: vault.elsewhere(THERE)}
+    refused = ("--status", "403", "--code", "AccessDenied")
+    where = ("--resource", vaults[fails].bucket + "/images/")
+    vault.fault("--service", "s3", "--operation", "PutObject", *refused, *where)
+    done = vault.uploader("push", *image, *BOTH, parse=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert list(rows(done)) == [HERE, THERE]
+    bad, good = rows(done)[fails], rows(done)[goes]
+    assert good["error"] is None and good["bytes_sent"] > 8 * MIB
+    assert "AccessDenied" in bad["error"] and bad["bytes_sent"] is None
+    assert good["digest"] == bad["digest"] == done.json["digest"]
+    assert done.json["name"] == "web"
+    assert set(good) == set(bad)
+    assert f"uploader: {fails}: failed: s3 PutObject: AccessDenied" in done.stderr
+    assert f"1 of 2 regions failed ({fails}); the same command goes on there" in done.stderr
+    # It is of use.
+    key = f"images/web/{good['digest']}.json"
+    assert key in vaults[goes].versions() and key not in vaults[fails].versions()
+    text = vault.uploader("push", *image, *BOTH, check=False)
+    assert text.returncode == 3
+    said = dict(zip((HERE, THERE), text.stdout.splitlines(), strict=True))
+    assert said[fails].startswith(f"failed {fails} s3 PutObject: AccessDenied")
+    assert said[goes].endswith(f"is in {vaults[goes].bucket} already; nothing was sent")
+
+    vault.clear()
+    again = rows(vault.uploader("push", *image, *BOTH, parse=True))
+    assert again[goes]["already_stored"] and not again[fails]["already_stored"]
+    # The pack was there; what was missing was the manifest.
+    assert again[fails]["bytes_sent"] == 0 and again[fails]["error"] is None
+    assert vaults[HERE].versions() == vaults[THERE].versions()
+
+
+def test_a_region_without_a_vault(vault, image):
+    done = vault.uploader("push", *image, *BOTH, parse=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "hint: uploader vault init makes the vault" in done.stderr
+    first = rows(done)[HERE]
+    assert first["error"] is None and first["bytes_sent"] > 0
+    missing = rows(done)[THERE]
+    assert "NoSuchBucket" in missing["error"] and missing["digest"] is None
+    before = vault.versions()
+    other = vault.elsewhere(THERE)
+    again = rows(vault.uploader("push", *image, *BOTH, parse=True))
+    assert again[HERE]["already_stored"] and vault.versions() == before
+    assert again[THERE]["bytes_sent"] == first["bytes_sent"]
+    assert other.versions() == before
+
+
+def test_ctrl_c_in_several_regions_is_said_once(vault, web):
+    other = vault.elsewhere(THERE)
+    vault.slow(8 * MIB)
+    vault.hold()
+    run = vault.start("push", web, "--requests", "4", *BOTH)
+    for it in (vault, other):
+        wait_for_parts(it, run, 2)
+    run.send_signal(signal.SIGINT)
+    stdout, stderr = run.communicate(timeout=LONG)
+    assert run.returncode == 130
+    assert stdout.splitlines() == [f"failed {it} interrupted" for it in (HERE, THERE)]
+    assert stderr.count("uploader: interrupted; parts that were sent are kept") == 1
+    assert stderr.count("interrupted") == 1
+    vault.emulator.quiet(vault.account)
+    vault.clear()
+    for it in rows(vault.uploader("push", web, *BOTH, parse=True)).values():
+        assert it["parts_resumed"] >= 2
 
 
 def test_two_at_once(vault, web):
@@ -365,6 +448,24 @@ def test_a_service_that_is_down_keeps_what_was_sent(vault, web):
     check(vault, said, web)
 
 
+def test_a_session_that_ends_in_the_middle_keeps_what_was_sent(vault, web):
+    """Who signs in again goes on from there."""
+    expired = ["--status", "400", "--code", "ExpiredToken"]
+    vault.fault("--service", "s3", "--operation", "UploadPart", "--nth", "9", *expired)
+    done = vault.uploader("push", web, "--requests", "2", check=False)
+    assert done.returncode == 3 and "s3 UploadPart: ExpiredToken" in done.stderr
+    assert "sign in again (aws sso login)" in done.stderr
+    assert "the same command goes on from there" in done.stderr
+    vault.emulator.quiet(vault.account)
+    (upload,) = vault.uploads()
+    there = vault.parts(upload)
+    assert len(there) >= 7 and vault.versions() == []
+    vault.clear()
+    said = push(vault, web)
+    assert said["parts_resumed"] == len(there)
+    check(vault, said, web)
+
+
 def test_one_changed_file(vault, tree, imgtool, tmp_path):
     """A second version with another file of 1 MiB: little is sent, and both can be had."""
     root = tree(200)
@@ -528,6 +629,22 @@ def test_a_tampered_pack(vault, copy):
         refused(vault, 2, copy.name, f"block {index}", arguments=[copy])
 
 
+def test_a_tampered_pack_is_sent_nowhere(vault, copy):
+    """The image is at fault, and not a region: all end."""
+    other = vault.elsewhere(THERE)
+    manifest = json.loads(manifest_of(copy).read_text())
+    index, _, _, offset, length = manifest["blocks"]["data"][0]
+    data = bytearray(copy.read_bytes())
+    data[offset + length // 2] ^= 1
+    copy.write_bytes(data)
+    done = vault.uploader("push", copy, *BOTH, parse=True, check=False)
+    assert done.returncode == 2, done.stderr
+    for row in rows(done).values():
+        assert copy.name in row["error"] and f"block {index}" in row["error"]
+    for it in (vault, other):
+        assert it.uploads() == [] and it.versions() == []
+
+
 def test_a_pack_of_another_length(vault, copy):
     good = copy.read_bytes()
     copy.write_bytes(good[:-1])
@@ -625,17 +742,23 @@ def test_input_that_is_none(vault, copy, tmp_path):
 def test_an_image_that_changes_while_it_is_pushed(vault, tmp_path):
     """Written to between the two readings: refused, and nothing is left."""
     image = raw(tmp_path / "disk.img", "changing", 180)
+    other = vault.elsewhere(THERE)
     # Four seconds a part, two at a time: the end is far away when the first has arrived.
     vault.slow(2 * MIB)
-    run = vault.start("push", image, "--name", "disk", "--boot-mode", "bios", "--requests", "2")
+    named = ("--name", "disk", "--boot-mode", "bios")
+    run = vault.start("push", image, *named, "--requests", "2", *BOTH, "--json")
     wait_for_parts(vault, run, 1)
     with open(image, "r+b") as file:
         file.seek(-100, os.SEEK_END)
         file.write(b"changed")
     vault.clear()
-    _, stderr = run.communicate(timeout=LONG)
+    stdout, stderr = run.communicate(timeout=LONG)
     assert run.returncode == 2 and "disk.img" in stderr and "changed" in stderr
     assert vault.uploads() == [] and vault.versions() == []
+    # Another region would get no better one.
+    assert [it["region"] for it in json.loads(stdout)["regions"]] == [HERE, THERE]
+    assert all("changed" in it["error"] for it in json.loads(stdout)["regions"])
+    assert stderr.count("as arn:") == 1 and other.versions() == []
 
 
 def test_no_vault(vault, web):

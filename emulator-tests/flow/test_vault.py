@@ -429,6 +429,21 @@ def test_keys_that_will_not_do(aws, cli, uploader):
     nothing_is_there(Vault(aws), cli)
 
 
+def test_what_can_be_no_keys_id(aws, cli, uploader, emulator):
+    """KMS says so (LocalStack does not): first it is asked for the vault's two keys, then for this."""
+    rule = ("--service", "kms", "--operation", "DescribeKey", "--nth", "3")
+    refused = ("--status", "400", "--code", "InvalidArnException")
+    emulator.cli("fault", "add", "--account", aws.account, *rule, *refused)
+    try:
+        done = uploader("vault", "init", "--kms-key", "arn:aws:kms:nonsense", check=False)
+    finally:
+        emulator.cli("fault", "clear")
+    assert done.returncode == 2, done.stderr
+    assert "there is no KMS key arn:aws:kms:nonsense" in done.stderr
+    assert "--kms-key takes" in done.stderr
+    nothing_is_there(Vault(aws), cli)
+
+
 def test_several_regions(aws, cli, uploader):
     both = ("--region", REGION, "--region", OTHER_REGION)
     vaults = [Vault(aws), Vault(aws, OTHER_REGION)]
@@ -449,6 +464,32 @@ def test_several_regions(aws, cli, uploader):
     uploader("vault", "remove", "--yes", *both)
     for vault in vaults:
         nothing_is_there(vault, cli)
+
+
+def test_a_region_that_fails_loses_no_other(aws, uploader):
+    """The first one's bucket is somebody else's; what is asked of the second is done."""
+    both = ("--region", REGION, "--region", OTHER_REGION)
+    theirs, ours = Vault(aws), Vault(aws, OTHER_REGION)
+    aws.client("s3", aws.other).create_bucket(Bucket=theirs.bucket)
+
+    def fared(*command, code):
+        done = uploader("vault", *command, *both, "--json", check=False)
+        assert done.returncode == code, done.stderr
+        first, second = (json.loads(it) for it in done.stdout.splitlines())
+        assert (first["region"], second["region"]) == (REGION, OTHER_REGION)
+        assert first["error"] and second["error"] is None
+        assert f"1 of 2 regions failed ({REGION}); " in done.stderr
+        return second
+
+    assert fared("init", "--dry-run", code=1)["changes"]
+    assert ours.aliases() == {}
+    assert fared("init", code=1)["changes"] > 0
+    assert len(ours.aliases()) == 2
+    failed, made = uploader("vault", "init", *both, check=False).stdout.splitlines()
+    assert failed.startswith(f"failed {REGION} ") and "another account" in failed
+    assert made == f"{ours.bucket} in {OTHER_REGION}: nothing to do"
+    assert fared("list", code=3)["images"] == []
+    assert fared("gc", "--dry-run", code=3)["objects"] == []
 
 
 def test_a_queue_that_forgets_too_early_is_mended(vault, uploader):

@@ -137,7 +137,8 @@ pub async fn list_images(
         .send();
     let mut images = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("s3 ListObjectsV2", error))?;
+        let page =
+            page.map_err(|error| AwsError::new("s3 ListObjectsV2", error).about(&names.bucket()))?;
         for object in page.contents() {
             let image = object.key().and_then(parse_key);
             let (Some((name, digest)), Some(stored)) = (image, object.last_modified()) else {
@@ -227,7 +228,7 @@ pub(crate) async fn fetch_manifest_at(
         .expected_bucket_owner(&names.account)
         .send()
         .await
-        .map_err(|error| AwsError::new("s3 GetObject", error))
+        .map_err(|error| AwsError::new("s3 GetObject", error).about(&bucket))
         .map_err(|error| match error.code.as_str() {
             "NoSuchKey" => StoreError::NoImage {
                 bucket: bucket.clone(),

@@ -167,6 +167,9 @@ pub struct Fault {
     pub is_transient: bool,
     /// Whether the caller may not do this.
     pub is_denied: bool,
+    /// If AWS does not take the caller's credentials: what a person can do about it. An agent waits
+    /// until somebody has; a person who sits there is told at once.
+    pub sign_in: Option<String>,
 }
 
 /// Of a manifest, what the machine has to know.

@@ -78,9 +78,7 @@ impl Agent {
             };
             if cancel.is_cancelled() && !is_last(&action) {
                 // All that counts is recorded, or is made again without doing it twice.
-                if let Err(error) = queues.hide(&self.session, message, 0).await {
-                    tracing::debug!(%error, "the message comes again later");
-                }
+                queues.release(&self.session, message, 0).await;
                 return Ended::Stopped;
             }
             tracing::debug!(?event, "answer");
@@ -175,9 +173,7 @@ impl Agent {
             Action::DeleteMessage => queues.delete(session, message).await,
             Action::Release(delay) => {
                 let seconds = i32::try_from(*delay).unwrap_or(i32::MAX);
-                if let Err(error) = queues.hide(session, message, seconds).await {
-                    tracing::debug!(%error, "the message comes again when it may");
-                }
+                queues.release(session, message, seconds).await;
                 Event::Released
             }
             Action::Wait(pause) => {

@@ -13,6 +13,7 @@ pub(super) fn of(error: &AwsError) -> Event {
         text,
         is_transient: is_transient(error),
         is_denied: error.kind == Kind::Denied,
+        sign_in: error.hint().filter(|_| error.kind == Kind::Credentials),
     })
 }
 
@@ -22,6 +23,7 @@ pub(super) fn permanent(text: impl Into<String>) -> Event {
         text: text.into(),
         is_transient: false,
         is_denied: false,
+        sign_in: None,
     })
 }
 
@@ -31,6 +33,7 @@ pub(super) fn transient(text: impl Into<String>) -> Event {
         text: text.into(),
         is_transient: true,
         is_denied: false,
+        sign_in: None,
     })
 }
 

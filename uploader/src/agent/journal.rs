@@ -102,7 +102,8 @@ pub async fn list(session: &Session, names: &Names) -> Result<Vec<Uuid>, AwsErro
         .send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("s3 ListObjectsV2", error))?;
+        let page =
+            page.map_err(|error| AwsError::new("s3 ListObjectsV2", error).about(&names.bucket()))?;
         for object in page.contents() {
             let id = object.key().and_then(parse_key);
             let written = object.last_modified().map_or(0, |it| it.secs());
@@ -159,7 +160,7 @@ pub(super) async fn write(
             None => Event::Changed,
         },
         Err(error) => {
-            let error = AwsError::new("s3 PutObject", error);
+            let error = AwsError::new("s3 PutObject", error).about(&names.bucket());
             let gone = error.code == "NoSuchKey";
             if error.kind == Kind::Conflict || gone {
                 Event::Changed
@@ -213,7 +214,7 @@ async fn fetch(
         .expected_bucket_owner(&names.account)
         .send()
         .await
-        .map_err(|error| AwsError::new("s3 GetObject", error));
+        .map_err(|error| AwsError::new("s3 GetObject", error).about(&names.bucket()));
     let answer = match answer {
         Err(error) if error.code == "NoSuchKey" => return Ok(None),
         answer => answer?,

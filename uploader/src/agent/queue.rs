@@ -159,7 +159,15 @@ impl Queues {
         &self.dead
     }
 
-    /// Hides the message from others for that many seconds from now; with 0 it comes again at once.
+    /// Gives the message back: it comes again after that many seconds, with 0 at once. If SQS refuses,
+    /// it comes again all the same, when it is hidden no longer.
+    pub(super) async fn release(&self, session: &Session, message: &Message, seconds: i32) {
+        if let Err(error) = self.hide(session, message, seconds).await {
+            tracing::debug!(%error, "the message comes again later");
+        }
+    }
+
+    /// Hides the message from others for that many seconds from now.
     pub(super) async fn hide(
         &self,
         session: &Session,

@@ -19,7 +19,7 @@ const SWEEP_EVERY: i64 = 3600;
 /// Longest pause after a queue did not answer, in seconds.
 const MAX_PAUSE: u64 = 60;
 /// How often the loop comes round where nothing happens.
-const ROUND: Duration = Duration::from_secs(30);
+const COME_ROUND_EVERY: Duration = Duration::from_secs(30);
 /// How long the answer to a poll is waited for once the agent was told to stop.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
 
@@ -352,10 +352,7 @@ impl<'a> Run<'a> {
         let Ok(Ok(Some(message))) = tokio::time::timeout(LAST_ANSWER, poll).await else {
             return;
         };
-        let hidden = self.queues.hide(&self.agent.session, &message, 0).await;
-        if let Err(error) = hidden {
-            tracing::debug!(%error, "the message comes again later");
-        }
+        self.queues.release(&self.agent.session, &message, 0).await;
     }
 
     fn activity(&self, working: &[Work<'_>]) -> Activity {
@@ -384,7 +381,7 @@ impl<'a> Run<'a> {
             biased;
             happened = happened => happened,
             () = self.cancel.cancelled(), if !stopped => Happened::Cancelled,
-            () = tokio::time::sleep(ROUND) => Happened::Nothing,
+            () = tokio::time::sleep(COME_ROUND_EVERY) => Happened::Nothing,
         }
     }
 

@@ -54,6 +54,7 @@ pub(crate) async fn start(session: &Session, new: &NewSnapshot) -> Event {
                     text: format!("{error} (the key is {})", new.kms_key),
                     is_transient: false,
                     is_denied: error.kind == Kind::Denied,
+                    sign_in: None,
                 }),
             }
         }

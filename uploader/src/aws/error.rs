@@ -72,8 +72,10 @@ const CREDENTIALS: &[&str] = &[
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
     "RequestExpired",
+    "RequestInTheFuture",
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
     "UnrecognizedClientException",
 ];
 const DENIED: &[&str] = &[
@@ -118,9 +120,24 @@ impl AwsError {
         }
     }
 
+    /// The same of a call about this bucket, which is told by name if S3 refuses it: every call says
+    /// whose the bucket has to be, and of one that is another's S3 says no more than "denied".
+    pub(crate) fn about(mut self, bucket: &str) -> AwsError {
+        if self.kind == Kind::Denied {
+            let more = format!(" (bucket {bucket}, which may be another account's)");
+            self.message.push_str(&more);
+        }
+        self
+    }
+
     /// Whether it may help to call again.
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, Kind::Throttled | Kind::Unavailable)
+    }
+
+    /// Whether there is nothing of the id that was asked for: none such is known, or none can be.
+    pub fn is_no_such_id(&self) -> bool {
+        self.kind == Kind::NotFound || self.code.ends_with(".Malformed")
     }
 
     /// Whose fault it is.
@@ -134,18 +151,7 @@ impl AwsError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self.kind {
-            Kind::Credentials => Some(match self.code.as_str() {
-                "ExpiredToken" | "ExpiredTokenException" => {
-                    "the credentials have expired: sign in again (aws sso login, or new keys)"
-                        .to_owned()
-                }
-                "RequestTimeTooSkewed" | "RequestExpired" | "InvalidSignatureException" => {
-                    "is this machine's clock right? AWS allows 5 to 15 minutes".to_owned()
-                }
-                _ => "set AWS_PROFILE or --profile, sign in with aws sso login, or export \
-                      AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-                    .to_owned(),
-            }),
+            Kind::Credentials => Some(self.sign_in()),
             Kind::Denied => Some(format!(
                 "the caller lacks the permission {}",
                 denied_action(&self.message).unwrap_or_else(|| permission(self.operation))
@@ -156,11 +162,57 @@ impl AwsError {
             Kind::Throttled | Kind::NotFound | Kind::Conflict | Kind::Refused => None,
         }
     }
+
+    /// What to do about credentials, as far as the answer tells.
+    fn sign_in(&self) -> String {
+        // One code says of a signature that its time is off, and that the key is another: the words
+        // after it tell which.
+        let says = |it: &str| self.message.contains(it);
+        let is_about_time = says("Signature expired") || says("Signature not");
+        match self.code.as_str() {
+            "RequestTimeTooSkewed" | "RequestInTheFuture" => CLOCK.to_owned(),
+            "InvalidSignatureException" | "SignatureDoesNotMatch" if is_about_time => {
+                CLOCK.to_owned()
+            }
+            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => EXPIRED.to_owned(),
+            // EC2's word for both.
+            "RequestExpired" => format!("{EXPIRED}; or {CLOCK}"),
+            "" => "set AWS_PROFILE or --profile, sign in with aws sso login, or export \
+                   AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                .to_owned(),
+            // EC2 says no more, whatever is wrong with a signature.
+            "AuthFailure" => format!("{REFUSED}; or {CLOCK}"),
+            _ => REFUSED.to_owned(),
+        }
+    }
 }
 
-/// An operation as policies write it: `s3 PutObject` is `s3:PutObject`.
+/// What to do about credentials that were good until a while ago.
+const EXPIRED: &str =
+    "the credentials have expired: sign in again (aws sso login), or get new keys";
+/// What to do about keys that AWS never took, or takes no more.
+const REFUSED: &str = "AWS does not take these keys: do access key, secret and session token belong \
+                       together, and are they still there? If not, sign in again (aws sso login), or \
+                       get new keys";
+/// What to do about a time that AWS does not take.
+const CLOCK: &str = "this machine's clock is wrong: AWS allows 5 to 15 minutes; date -u shows it";
+
+/// An operation as policies write it: `s3 PutObject` is `s3:PutObject`. S3 has names of its own for
+/// some.
 fn permission(operation: &str) -> String {
-    operation.replacen(' ', ":", 1)
+    let action = match operation {
+        "s3 CreateMultipartUpload" | "s3 UploadPart" | "s3 CompleteMultipartUpload" => {
+            "s3 PutObject"
+        }
+        "s3 DeleteObjects" => "s3 DeleteObject",
+        "s3 HeadBucket" | "s3 ListObjectsV2" => "s3 ListBucket",
+        "s3 HeadObject" => "s3 GetObject",
+        "s3 ListMultipartUploads" => "s3 ListBucketMultipartUploads",
+        "s3 ListObjectVersions" => "s3 ListBucketVersions",
+        "s3 ListParts" => "s3 ListMultipartUploadParts",
+        same => same,
+    };
+    action.replacen(' ', ":", 1)
 }
 
 /// The action that a refusal names, where one call takes several: to run an instance also takes
@@ -260,6 +312,26 @@ mod tests {
             ("ValidationException", 400, Kind::Refused),
         ] {
             assert_eq!(kind_of(code, status), kind, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_unknown_or_none_is_no_such_id() {
+        for (code, expected) in [
+            ("InvalidAMIID.NotFound", true),
+            ("InvalidAMIID.Malformed", true),
+            ("InvalidSubnetID.NotFound", true),
+            ("InvalidSubnetId.Malformed", true),
+            ("InvalidAMIID.Unavailable", false),
+            ("UnauthorizedOperation", false),
+        ] {
+            let error = AwsError {
+                operation: "ec2 DescribeImages",
+                kind: kind_of(code, 400),
+                code: code.to_owned(),
+                message: String::new(),
+            };
+            assert_eq!(error.is_no_such_id(), expected, "{code}");
         }
     }
 

@@ -47,15 +47,16 @@ pub enum HttpError {
 pub(super) struct Trust<'t> {
     /// Those in this file, and not the system's.
     pub(super) bundle: Option<&'t Path>,
-    /// These in PEM form, too.
-    pub(super) more: Option<&'t str>,
+    /// These in PEM form, and not the system's.
+    pub(super) pem: Option<&'t str>,
 }
 
 /// A client that trusts these certificates.
 pub(super) fn client(trust: &Trust<'_>) -> Result<SharedHttpClient, HttpError> {
-    let mut store = match trust.bundle {
-        None => TrustStore::default(),
-        Some(path) => {
+    let mut store = match (trust.bundle, trust.pem) {
+        (None, None) => TrustStore::default(),
+        (None, Some(_)) => TrustStore::empty(),
+        (Some(path), _) => {
             let pem = std::fs::read(path).map_err(|cause| HttpError::Bundle {
                 path: path.into(),
                 cause,
@@ -66,8 +67,8 @@ pub(super) fn client(trust: &Trust<'_>) -> Result<SharedHttpClient, HttpError> {
             TrustStore::empty().with_pem_certificate(pem)
         }
     };
-    if let Some(pem) = trust.more {
-        check("the certificates given besides", pem.as_bytes())?;
+    if let Some(pem) = trust.pem {
+        check("the certificates that were given", pem.as_bytes())?;
         store = store.with_pem_certificate(pem.as_bytes());
     }
     with_trust(store)
@@ -136,13 +137,13 @@ mod tests {
             );
             let trust = Trust {
                 bundle: None,
-                more: Some(&bad),
+                pem: Some(&bad),
             };
             assert!(client(&trust).is_err());
         }
         let trust = Trust {
             bundle: None,
-            more: Some(one),
+            pem: Some(one),
         };
         assert!(client(&trust).is_ok());
     }

@@ -5,8 +5,13 @@ use crate::Class;
 use aws_config::imds::client::error::ImdsError;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use serde::Deserialize;
 use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::task::JoinHandle;
 
 /// It is not there, or does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -141,22 +146,33 @@ impl Metadata {
     /// # Errors
     /// The service does not answer, or does not say.
     pub async fn identity(&self) -> Result<Identity, MetadataError> {
-        let document = self
-            .get("/latest/dynamic/instance-identity/document")
-            .await?;
-        let partition = self.get("/latest/meta-data/services/partition").await?;
+        let (document, partition) = tokio::try_join!(
+            self.get("/latest/dynamic/instance-identity/document"),
+            self.get("/latest/meta-data/services/partition"),
+        )?;
         Identity::parse(
             &document.unwrap_or_default(),
             &partition.unwrap_or_default(),
         )
     }
 
-    /// The credentials of the instance's role, and the next ones before they expire.
-    pub(super) fn credentials(&self) -> ImdsCredentialsProvider {
-        ImdsCredentialsProvider::builder()
-            .configure(&self.config)
-            .imds_client(self.client.clone())
-            .build()
+    /// The credentials of the instance's role, and the next ones before they expire. The first are
+    /// asked for at once, while the caller is busy with something else.
+    pub fn credentials(&self) -> RoleCredentials {
+        let provider = Arc::new(
+            ImdsCredentialsProvider::builder()
+                .configure(&self.config)
+                .imds_client(self.client.clone())
+                .build(),
+        );
+        let first = tokio::spawn({
+            let provider = provider.clone();
+            async move { provider.provide_credentials().await }
+        });
+        RoleCredentials {
+            first: Mutex::new(Some(first)),
+            provider,
+        }
     }
 
     async fn get(&self, path: &str) -> Result<Option<String>, MetadataError> {
@@ -171,6 +187,44 @@ impl Metadata {
             },
             Err(error) => Err(MetadataError::Silent(with_causes(&error))),
         }
+    }
+}
+
+/// Credentials of an instance's role.
+#[derive(Debug)]
+pub struct RoleCredentials {
+    /// Those that are on their way.
+    first: Mutex<Option<JoinHandle<Result<Credentials, CredentialsError>>>>,
+    provider: Arc<ImdsCredentialsProvider>,
+}
+
+impl RoleCredentials {
+    async fn next(&self) -> Result<Credentials, CredentialsError> {
+        let first = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // A role may be known a moment later than its instance.
+        if let Some(first) = first
+            && let Ok(Ok(credentials)) = first.await
+        {
+            return Ok(credentials);
+        }
+        self.provider.provide_credentials().await
+    }
+}
+
+impl ProvideCredentials for RoleCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.next())
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<Credentials> {
+        self.provider.fallback_on_interrupt()
     }
 }
 

@@ -9,5 +9,5 @@ mod session;
 pub use error::{AwsError, Kind};
 pub use http::HttpError;
 pub use lazy::LazyClient;
-pub use metadata::{Identity, Metadata, MetadataError};
+pub use metadata::{Identity, Metadata, MetadataError, RoleCredentials};
 pub use session::{ConnectError, Options, Session};

@@ -1,11 +1,16 @@
 //! Who calls, where, and the clients to do it with.
 
 use super::http::{self, Trust};
-use super::{AwsError, HttpError, Identity, Kind, LazyClient, Metadata};
+use super::{AwsError, HttpError, Identity, Kind, LazyClient, RoleCredentials};
 use crate::Class;
+use aws_config::identity::IdentityCache;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_sts::config::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +27,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// profile, SSO, instance role).
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// A profile of `~/.aws/config`.
+    /// A profile of `~/.aws/config`. Its credentials are the ones that count, whatever the
+    /// environment has: who names a profile means that one.
     pub profile: Option<String>,
     /// The region.
     pub region: Option<String>,
@@ -30,8 +36,8 @@ pub struct Options {
     pub endpoint_url: Option<String>,
     /// PEM certificates to trust, instead of the system's (`AWS_CA_BUNDLE`).
     pub ca_bundle: Option<PathBuf>,
-    /// PEM certificates to trust besides.
-    pub more_ca: Option<String>,
+    /// PEM certificates to trust, instead of the system's: the text.
+    pub ca: Option<String>,
 }
 
 /// No session.
@@ -43,6 +49,15 @@ pub enum ConnectError {
     /// No HTTP client.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// A profile gives no credentials, or none that AWS takes.
+    #[error("profile {profile}")]
+    Profile {
+        /// Its name.
+        profile: String,
+        /// Why.
+        #[source]
+        cause: AwsError,
+    },
     /// AWS does not know the caller.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -53,6 +68,7 @@ impl ConnectError {
     pub fn class(&self) -> Class {
         match self {
             ConnectError::NoRegion | ConnectError::Http(_) => Class::Surroundings,
+            ConnectError::Profile { cause, .. } => cause.class(),
             ConnectError::Aws(error) => error.class(),
         }
     }
@@ -62,6 +78,13 @@ impl ConnectError {
         match self {
             ConnectError::NoRegion => Some("give --region, or set AWS_REGION".to_owned()),
             ConnectError::Http(_) => Some("AWS_CA_BUNDLE names the file".to_owned()),
+            // AWS was not even asked.
+            ConnectError::Profile { cause, .. } if cause.code.is_empty() => Some(
+                "if it is a profile of SSO, sign in with aws sso login; else see to it in \
+                 ~/.aws/config (aws configure list-profiles says which there are)"
+                    .to_owned(),
+            ),
+            ConnectError::Profile { cause, .. } => cause.hint(),
             ConnectError::Aws(error) => error.hint(),
         }
     }
@@ -98,7 +121,7 @@ impl Session {
     /// # Errors
     /// There are none, or AWS does not take them.
     pub async fn connect(options: &Options) -> Result<Session, ConnectError> {
-        let config = loader(options)?.load().await;
+        let config = load(options).await?;
         let region = config
             .region()
             .map(ToString::to_string)
@@ -108,7 +131,8 @@ impl Session {
             .get_caller_identity()
             .send()
             .await
-            .map_err(|error| AwsError::new("sts GetCallerIdentity", error))?;
+            .map_err(|error| AwsError::new("sts GetCallerIdentity", error))
+            .map_err(|error| no_caller(options, error))?;
         let (Some(account), Some(caller_arn)) = (identity.account, identity.arn) else {
             return Err(AwsError {
                 operation: "sts GetCallerIdentity",
@@ -130,20 +154,29 @@ impl Session {
     /// With the credentials of an instance's role. Who that is, the instance's metadata service has
     /// said: nobody else is asked, and whether the credentials are any good shows at the first call.
     ///
+    /// The configuration is made here, and not by the SDK's loader: there are no profiles and no
+    /// environment to look at, which takes a slow processor longer than all that is needed.
+    ///
     /// # Errors
     /// There is no HTTP client.
-    pub async fn on_instance(
+    pub fn on_instance(
         options: &Options,
-        metadata: &Metadata,
+        credentials: RoleCredentials,
         identity: &Identity,
     ) -> Result<Session, ConnectError> {
-        let config = loader(options)?
-            .credentials_provider(metadata.credentials())
-            .load()
-            .await;
         let region = options.region.as_ref().unwrap_or(&identity.region);
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            // Shared, as the loader's is: without it, each service asks for credentials of its own.
+            .identity_cache(IdentityCache::lazy().build())
+            .http_client(http_client(options)?)
+            .retry_config(retries())
+            .timeout_config(timeouts(ATTEMPT));
+        config.set_endpoint_url(options.endpoint_url.clone());
         Ok(Session::new(
-            config,
+            config.build(),
             identity.account.clone(),
             region.clone(),
             identity.partition.clone(),
@@ -201,13 +234,50 @@ impl Session {
     }
 }
 
+/// Whose credentials are no good, where somebody said whose are to be taken.
+fn no_caller(options: &Options, cause: AwsError) -> ConnectError {
+    match &options.profile {
+        Some(profile) if cause.kind == Kind::Credentials => ConnectError::Profile {
+            profile: profile.clone(),
+            cause,
+        },
+        _ => cause.into(),
+    }
+}
+
+/// The configuration, and whose credentials are in it.
+async fn load(options: &Options) -> Result<SdkConfig, ConnectError> {
+    let config = loader(options)?.load().await;
+    Ok(match &options.profile {
+        Some(profile) => {
+            let credentials = of_profile(profile, &config);
+            config
+                .into_builder()
+                .credentials_provider(credentials)
+                .build()
+        }
+        None => config,
+    })
+}
+
+/// The credentials of one profile: its keys, process, role or SSO session. The SDK's default chain
+/// would take those of the environment first, and so another account's vault without a word.
+fn of_profile(profile: &str, config: &SdkConfig) -> SharedCredentialsProvider {
+    let mut base = ProviderConfig::without_region().with_region(config.region().cloned());
+    if let Some(http) = config.http_client() {
+        base = base.with_http_client(http);
+    }
+    let provider = ProfileFileCredentialsProvider::builder()
+        .configure(&base)
+        .profile_name(profile)
+        .build();
+    SharedCredentialsProvider::new(provider)
+}
+
 fn loader(options: &Options) -> Result<ConfigLoader, ConnectError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http::client(&Trust {
-            bundle: options.ca_bundle.as_deref(),
-            more: options.more_ca.as_deref(),
-        })?)
-        .retry_config(RetryConfig::standard().with_max_attempts(6))
+        .http_client(http_client(options)?)
+        .retry_config(retries())
         .timeout_config(timeouts(ATTEMPT));
     if let Some(profile) = &options.profile {
         loader = loader.profile_name(profile);
@@ -219,6 +289,17 @@ fn loader(options: &Options) -> Result<ConfigLoader, ConnectError> {
         loader = loader.endpoint_url(url);
     }
     Ok(loader)
+}
+
+fn http_client(options: &Options) -> Result<SharedHttpClient, HttpError> {
+    http::client(&Trust {
+        bundle: options.ca_bundle.as_deref(),
+        pem: options.ca.as_deref(),
+    })
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(6)
 }
 
 fn timeouts(attempt: Duration) -> TimeoutConfig {

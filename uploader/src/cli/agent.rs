@@ -20,6 +20,14 @@ use uploader::converter::heartbeat::is_id;
 use uploader::request::Whereabouts;
 use uploader::vault::MOST_RECEIVES;
 
+/// Blocks that are put at the same time, unless somebody says how many.
+const WORKERS: u16 = 48;
+/// Seconds for which a message is hidden, likewise.
+const VISIBILITY: u32 = 60;
+/// Seconds until a request is tried again, likewise.
+const PAUSE: u32 = 15;
+/// Times that a request is taken up, likewise.
+const TRIES: u32 = 20;
 /// Snapshots that are begun for one request before it is given up.
 const MAX_ATTEMPTS: u32 = 5;
 /// Most times that a request is taken up: then its record is brought to an end, which may be disturbed,
@@ -58,7 +66,7 @@ pub(crate) struct AgentArgs {
     #[arg(long, conflicts_with_all = ["idle", "once", "id"])]
     from_instance: bool,
     /// Blocks that are put at the same time, at most
-    #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = WORKERS, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
     /// Requests that are worked on at the same time; each has its share of workers and memory
     /// [default: one for each 32 MiB of --memory]
@@ -73,14 +81,14 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(4..=65536))]
     memory: Option<u32>,
     /// Seconds after which a killed agent's request goes to another
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(3..=43_200))]
+    #[arg(long, value_name = "SECONDS", default_value_t = VISIBILITY, value_parser = clap::value_parser!(u32).range(3..=43_200))]
     visibility: u32,
     /// Seconds after which a request that failed for the moment is tried again; then twice as long,
     /// each time
-    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=900))]
+    #[arg(long, value_name = "SECONDS", default_value_t = PAUSE, value_parser = clap::value_parser!(u32).range(1..=900))]
     pause: u32,
     /// Times that a request is taken up before it is given up
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_TRIES)))]
+    #[arg(long, value_name = "N", default_value_t = TRIES, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_TRIES)))]
     tries: u32,
     /// Say each step
     #[arg(short, long)]
@@ -91,6 +99,24 @@ pub(crate) struct AgentArgs {
 }
 
 impl AgentArgs {
+    /// What `--from-instance` alone says.
+    pub(crate) fn on_instance() -> AgentArgs {
+        AgentArgs {
+            idle: None,
+            once: false,
+            from_instance: true,
+            workers: WORKERS,
+            parallel: None,
+            id: None,
+            memory: None,
+            visibility: VISIBILITY,
+            pause: PAUSE,
+            tries: TRIES,
+            verbose: false,
+            json: false,
+        }
+    }
+
     pub(crate) async fn run(
         &self,
         aws: &AwsArgs,

@@ -10,10 +10,11 @@ use uploader::aws::{Options, Session};
 use uploader::vault::{DEFAULT_NAME, Names};
 
 /// Flags of every command.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "AWS")]
 pub(crate) struct AwsArgs {
-    /// Profile of ~/.aws/config [default: AWS_PROFILE]
+    /// Profile of ~/.aws/config; its credentials count, whatever keys are in the environment
+    /// [default: AWS_PROFILE]
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
     /// Region; may be given several times [default: AWS_REGION, or the profile's]
@@ -64,6 +65,14 @@ impl AwsArgs {
         Ok(Some(text))
     }
 
+    /// The profile that somebody calls by, if so. Keys in the environment come before `AWS_PROFILE`.
+    pub(crate) fn profile(&self) -> Option<String> {
+        let set = |name| std::env::var(name).ok().filter(|it| !it.is_empty());
+        let by_keys = set("AWS_ACCESS_KEY_ID").is_some();
+        let profile = || set("AWS_PROFILE").filter(|_| !by_keys);
+        self.profile.clone().or_else(profile)
+    }
+
     /// Connects to each region that was asked for, in that order.
     pub(crate) async fn places(&self) -> Result<Vec<Place>, Failure> {
         let mut regions: Vec<Option<String>> = Vec::new();
@@ -86,7 +95,7 @@ impl AwsArgs {
                     .ca_bundle
                     .clone()
                     .filter(|it| !it.as_os_str().is_empty()),
-                more_ca: None,
+                ca: None,
             })
             .await?;
             let names = Names::new(

@@ -5,6 +5,7 @@ use super::aws_args::{AwsArgs, Place};
 use super::follow::{Followed, Follower};
 use super::interrupt::interruptible;
 use super::keeper::{ConverterArgs, Keeper};
+use super::regions::{InRegion, Regions, at_once};
 use super::snapshot_key::snapshot_key;
 use super::table::{Row, Table};
 use clap::Args;
@@ -101,9 +102,8 @@ impl Convert {
                 let fleet = self.ami.fleet(aws, &place)?;
                 requests.push((place, fleet, request));
             }
-            let rows = self.carry_out(requests, &cancel).await;
             let table = Table {
-                rows,
+                regions: self.carry_out(requests, &cancel).await,
                 is_dry: self.dry_run,
                 again: "the same command with only these regions asks again there, and there only",
             };
@@ -117,28 +117,23 @@ impl Convert {
         &self,
         requests: Vec<(Place, Option<Fleet>, Request)>,
         cancel: &CancellationToken,
-    ) -> Vec<Row> {
-        let mut rows = Vec::new();
-        let mut tasks = Vec::new();
-        for (place, fleet, request) in requests {
-            let mut row = Row::new(&place.session.region);
-            row.asks(&request);
-            rows.push(row);
-            if !self.dry_run {
-                let (ami, cancel) = (self.ami.clone(), cancel.clone());
-                tasks.push(tokio::spawn(async move {
-                    ami.carry_out(&place, fleet, request, &cancel).await
-                }));
-            }
-        }
-        for (row, task) in rows.iter_mut().zip(tasks) {
-            match task.await {
-                Ok(Ok(followed)) => row.followed = followed,
-                Ok(Err(failure)) => row.failure = Some(failure),
-                Err(error) => row.failure = Some(Failure::lost(&error)),
-            }
-        }
-        rows
+    ) -> Regions<Row> {
+        at_once(requests.into_iter().map(|(place, fleet, request)| {
+            let (is_dry, ami, cancel) = (self.dry_run, self.ami.clone(), cancel.clone());
+            let region = place.session.region.clone();
+            let carried_out = async move {
+                let mut it = InRegion::new(&place, Row::default());
+                it.what.asks(&request);
+                let done = match is_dry {
+                    true => Ok(None),
+                    false => ami.carry_out(&place, fleet, request, &cancel).await,
+                };
+                let done = done.map(|followed| it.what.followed = followed);
+                it.ended(&place, done)
+            };
+            (region, carried_out)
+        }))
+        .await
     }
 }
 

@@ -23,7 +23,7 @@ use uploader::verify::VerifyError;
 const INTERRUPTED: u8 = 130;
 
 /// Why a command failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     class: Class,
     message: String,
@@ -60,7 +60,16 @@ impl Failure {
         self
     }
 
-    /// Ctrl-C; what there is to say was said.
+    /// The same for somebody who calls by a profile, which has to be named to sign in again.
+    pub(crate) fn of_profile(mut self, profile: Option<&str>) -> Failure {
+        if let (Some(profile), Some(hint)) = (profile, &mut self.hint) {
+            let named = format!("aws sso login --profile {profile}");
+            *hint = hint.replace("aws sso login", &named);
+        }
+        self
+    }
+
+    /// Ctrl-C; what there is to say is said by whoever knows what is left.
     pub(crate) fn interrupted() -> Failure {
         let mut failure = Failure::new(Class::Failed, "interrupted");
         failure.silent = Some(INTERRUPTED);
@@ -97,16 +106,20 @@ impl Failure {
         &self.message
     }
 
+    /// The exit code of a command that fails with it.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.silent.unwrap_or_else(|| self.class.exit_code())
+    }
+
     /// Tells it on standard error and gives the exit code.
     pub(crate) fn report(&self) -> u8 {
-        if let Some(code) = self.silent {
-            return code;
+        if self.silent.is_none() {
+            say!("uploader: {}", self.message);
+            if let Some(hint) = &self.hint {
+                say!("hint: {hint}");
+            }
         }
-        say!("uploader: {}", self.message);
-        if let Some(hint) = &self.hint {
-            say!("hint: {hint}");
-        }
-        self.class.exit_code()
+        self.exit_code()
     }
 }
 
@@ -136,7 +149,6 @@ failures!(
     StoreError,
     VerifyError,
     ImageError,
-    PushError,
 );
 
 /// Those of `imgtool`, whose classes are the same but in name.
@@ -157,13 +169,21 @@ macro_rules! imgtool_failures {
 
 imgtool_failures!(SpecError, BuildError);
 
+impl From<PushError> for Failure {
+    fn from(error: PushError) -> Failure {
+        match error.is_interrupt() {
+            true => Failure::interrupted(),
+            false => Failure::of(error.class(), &error).hint(error.hint()),
+        }
+    }
+}
+
 impl From<ConverterError> for Failure {
     fn from(error: ConverterError) -> Failure {
-        if matches!(error, ConverterError::Interrupted) {
-            say!("uploader: interrupted; nothing is left of it");
-            return Failure::interrupted();
+        match error {
+            ConverterError::Interrupted => Failure::interrupted(),
+            error => Failure::of(error.class(), &error).hint(error.hint()),
         }
-        Failure::of(error.class(), &error).hint(error.hint())
     }
 }
 

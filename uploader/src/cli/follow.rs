@@ -12,6 +12,7 @@ use uploader::agent::journal::{self, JournalError};
 use uploader::agent::record::{Phase, Progress, Record};
 use uploader::polling::Polling;
 use uploader::request::{self, Request};
+use uuid::Uuid;
 
 /// After how long without a change it is asked whether somebody is there at all.
 const STILL: Duration = Duration::from_secs(20);
@@ -87,6 +88,7 @@ impl Follower {
                 Ok(stored) => stored.map(|it| it.record),
                 // It is only looked at: the agent goes on meanwhile.
                 Err(JournalError::Aws(error)) if error.is_transient() => None,
+                Err(error @ JournalError::Aws(_)) => return Err(unseen(&id, error)),
                 Err(error) => return Err(error.into()),
             };
             if let Some(record) = &record
@@ -135,6 +137,14 @@ impl Follower {
             }
         }
     }
+}
+
+/// Nobody sees any more what becomes of a request, as when a session ends that was signed in for some
+/// hours. That is all that has ended.
+fn unseen(id: &Uuid, error: JournalError) -> Failure {
+    let hint = error.hint().map(|it| format!("{it}; ")).unwrap_or_default();
+    let goes_on = format!("request {id} goes on: uploader requests shows what becomes of it");
+    Failure::from(error).hint(Some(format!("{hint}{goes_on}")))
 }
 
 /// How far a request is: where it differs, somebody worked on it.

@@ -6,13 +6,20 @@ use std::time::Duration;
 use uploader::Class;
 use uploader::agent::queue::QueueError;
 use uploader::agent::{AgentError, Ready};
-use uploader::aws::{AwsError, Kind, Metadata, MetadataError, Options, Session};
+use uploader::aws::{AwsError, Kind, Metadata, Options, Session};
 use uploader::converter::userdata::{UserData, UserDataError};
 use uploader::vault::Names;
 
 /// Pauses between tries: a network that is just coming up, and a role that EC2 has just learnt of,
 /// take moments. Five minutes in all; then the instance ends, as it is of no use.
 const PAUSES: [u64; 9] = [1, 2, 4, 8, 15, 30, 60, 90, 90];
+
+/// The kernel's routes, as text.
+const ROUTES: &str = "/proc/net/route";
+/// How often they are looked at.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long there may be none before the metadata service is asked all the same.
+const UNROUTED: Duration = Duration::from_secs(5);
 
 /// What an agent on an instance has to know.
 pub(crate) struct OnInstance {
@@ -27,12 +34,11 @@ pub(crate) struct OnInstance {
 /// Reads the user data and who the instance is.
 pub(crate) async fn on_instance() -> Result<OnInstance, Failure> {
     let metadata = Metadata::new()?;
+    until_routed().await;
+    let credentials = metadata.credentials();
     let mut pauses = PAUSES.into_iter();
     let (text, identity) = loop {
-        let said = async {
-            let text = metadata.user_data().await?;
-            Ok::<_, MetadataError>((text, metadata.identity().await?))
-        };
+        let said = async { tokio::try_join!(metadata.user_data(), metadata.identity()) };
         match (said.await, pauses.next()) {
             (Ok((text, identity)), _) => break (text.unwrap_or_default(), identity),
             (Err(error), None) => return Err(Failure::from(error)),
@@ -45,9 +51,9 @@ pub(crate) async fn on_instance() -> Result<OnInstance, Failure> {
         region: Some(data.region),
         endpoint_url: data.endpoint_url,
         ca_bundle: None,
-        more_ca: data.ca,
+        ca: data.ca,
     };
-    let session = Session::on_instance(&options, &metadata, &identity).await?;
+    let session = Session::on_instance(&options, credentials, &identity)?;
     let Session {
         account,
         region,
@@ -60,6 +66,18 @@ pub(crate) async fn on_instance() -> Result<OnInstance, Failure> {
         idle: data.idle_seconds,
         id: identity.instance,
     })
+}
+
+/// Waits until the kernel knows a way out: the program is started while the network comes up.
+async fn until_routed() {
+    // The first line says what is in the others.
+    let routed = || !std::fs::read_to_string(ROUTES).is_ok_and(|it| it.lines().nth(1).is_none());
+    let wait = async {
+        while !routed() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(UNROUTED, wait).await.ok();
 }
 
 /// Finds what an agent needs, once AWS knows the role.

@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -59,7 +60,7 @@ pub(crate) struct Launch {
     #[arg(long, value_name = "SUBNET")]
     subnet: Option<String>,
     /// Who may reach the port
-    #[arg(long, value_name = "CIDR", default_value = "0.0.0.0/0")]
+    #[arg(long, value_name = "CIDR", default_value = "0.0.0.0/0", value_parser = cidr)]
     from: String,
     /// Ask at its private address
     #[arg(long, conflicts_with = "connect")]
@@ -90,6 +91,17 @@ fn host_and_port(text: &str) -> Result<String, String> {
     match port {
         Some(Ok(1..)) => Ok(text.to_owned()),
         _ => Err("it is HOST:PORT, as 127.0.0.1:8080".to_owned()),
+    }
+}
+
+fn cidr(text: &str) -> Result<String, String> {
+    let range = text.split_once('/');
+    let is_range = range.is_some_and(|(address, bits)| {
+        address.parse::<Ipv4Addr>().is_ok() && bits.parse::<u8>().is_ok_and(|it| it <= 32)
+    });
+    match is_range {
+        true => Ok(text.to_owned()),
+        false => Err("it is a range of IPv4 addresses, as 192.0.2.0/24".to_owned()),
     }
 }
 
@@ -247,4 +259,27 @@ async fn tidy(session: &Session, made: &Launched) -> Vec<String> {
         say!("uploader: terminates {id}");
     }
     clean(session, made).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_addresses_is_one() {
+        for text in ["0.0.0.0/0", "192.0.2.0/24", "192.0.2.7/32"] {
+            assert_eq!(cidr(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "nonsense",
+            "",
+            "192.0.2.0",
+            "192.0.2.0/33",
+            "192.0.2/24",
+            "::/0",
+            "a/b/c",
+        ] {
+            assert!(cidr(text).is_err(), "{text}");
+        }
+    }
 }

@@ -5,12 +5,19 @@ use super::aws_args::{AwsArgs, Place};
 use super::image_args::{ImageArgs, after_image, describe_image};
 use super::interrupt::interruptible;
 use super::progress::Line;
+use super::regions::{InRegion, Regions, at_once};
 use clap::Args;
+use imgtool::pack::PackRecord;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use uploader::image::ImageDigest;
 use uploader::push::{self, Image, Limits, Plan, PushError, Pushed, Step};
+
+/// What is said after Ctrl-C.
+pub(crate) const KEPT: &str =
+    "interrupted; parts that were sent are kept, and the same command goes on from there";
 
 /// Send an image to the vault: what the vault lacks of it
 ///
@@ -27,6 +34,10 @@ use uploader::push::{self, Image, Limits, Plan, PushError, Pushed, Step};
 ///
 /// A push that was interrupted, even killed, goes on where it was when it is started again. Two
 /// pushes of one image do no harm. Ctrl-C ends in good order, a second one at once.
+///
+/// With several regions, a pack is sent to all of them at once, a raw image or a build to one after
+/// the other. A region that fails does not hold up the others, and the same command goes on there: each
+/// has its result or its error, and the exit code is the highest of them.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -76,60 +87,120 @@ impl LimitArgs {
 
 impl Push {
     pub(crate) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        let limits = self.limits.limits();
         // Until here Ctrl-C just ends the program: it has changed nothing.
         let image = Arc::new(self.image.open()?);
         interruptible(async |cancel| {
-            let mut results = Vec::new();
-            for place in aws.places().await? {
-                results.push(push_to(&place, &image, &limits, self.dry_run, &cancel).await?);
+            let places = aws.places().await?;
+            let work = Work {
+                image: image.clone(),
+                limits: self.limits.limits(),
+                is_dry: self.dry_run,
+                cancel,
+            };
+            let regions = match &*image {
+                Image::Pack(_) => pushed_at_once(work, places).await,
+                // All of it is read for each vault, which takes all processors.
+                Image::Disk(_) => pushed_in_turn(&work, &places).await,
+            };
+            if !regions.interrupted().is_empty() {
+                say!("uploader: {KEPT}");
             }
-            print(&results, self.json, out)
+            print(&image, &regions, self.json, out)?;
+            regions.end("the same command goes on there, and sends nothing to the others")
         })
         .await
     }
 }
 
-/// What happened, or would, in one region.
-#[derive(Debug)]
-struct Outcome {
-    region: String,
-    bucket: String,
-    name: String,
-    digest: String,
-    /// Bytes that were to be sent: 0 if the vault has the image.
-    to_send: u64,
-    there: bool,
-    /// `None` in a dry run.
-    pushed: Option<Pushed>,
-    packs: Vec<(String, u64)>,
+/// What is to be done in all regions.
+#[derive(Clone)]
+struct Work {
+    image: Arc<Image>,
+    limits: Limits,
+    is_dry: bool,
+    cancel: CancellationToken,
 }
 
-/// Pushes to one region's vault.
-async fn push_to(
-    place: &Place,
-    image: &Arc<Image>,
-    limits: &Limits,
-    dry_run: bool,
-    cancel: &CancellationToken,
-) -> Result<Outcome, Failure> {
-    let plan = plan(place, image, limits, cancel).await?;
-    let packs = plan.packs.iter();
-    let mut outcome = Outcome {
-        region: place.session.region.clone(),
-        bucket: place.names.bucket(),
-        name: plan.name.clone(),
-        digest: plan.digest.to_string(),
-        to_send: to_send(&plan),
-        there: plan.delta.is_none(),
-        pushed: None,
-        packs: packs.map(|it| (it.digest.clone(), it.size)).collect(),
+/// What happened, or would, in one region, as far as it got.
+#[derive(Debug, Default)]
+struct Outcome {
+    bucket: String,
+    planned: Option<Planned>,
+    /// `None` in a dry run.
+    pushed: Option<Pushed>,
+}
+
+#[derive(Debug)]
+struct Planned {
+    name: String,
+    digest: ImageDigest,
+    /// Bytes that are to be sent: 0 if the vault has the image.
+    to_send: u64,
+    is_there: bool,
+    packs: Vec<PackRecord>,
+}
+
+/// A pack is read by whoever sends it: nobody waits for another region.
+async fn pushed_at_once(work: Work, places: Vec<Place>) -> Regions<Outcome> {
+    let work = Work {
+        limits: work.limits.among(places.len()),
+        ..work
     };
-    if !dry_run {
-        let pushed = send(place, image, plan, limits, |_| (), cancel).await?;
-        outcome.pushed = Some(pushed);
+    at_once(places.into_iter().map(|place| {
+        let (region, work) = (place.session.region.clone(), work.clone());
+        let pushed = async move {
+            let mut it = InRegion::new(&place, Outcome::of(&place));
+            let done = work.push_to(&place, &mut it.what).await;
+            it.ended(&place, done.map_err(Failure::from))
+        };
+        (region, pushed)
+    }))
+    .await
+}
+
+/// Each region is tried, unless the image itself is at fault.
+async fn pushed_in_turn(work: &Work, places: &[Place]) -> Regions<Outcome> {
+    let mut regions = Vec::new();
+    let mut fault: Option<Failure> = None;
+    for place in places {
+        let mut it = InRegion::new(place, Outcome::of(place));
+        if let Some(fault) = &fault {
+            it.failure = Some(fault.clone());
+            regions.push(it);
+            continue;
+        }
+        let done = work.push_to(place, &mut it.what).await;
+        let is_of_image = done.as_ref().is_err_and(PushError::is_of_image);
+        let it = it.ended(place, done.map_err(Failure::from));
+        fault = it.failure.clone().filter(|_| is_of_image);
+        regions.push(it);
     }
-    Ok(outcome)
+    Regions(regions)
+}
+
+impl Work {
+    /// Pushes to one region's vault.
+    async fn push_to(&self, place: &Place, outcome: &mut Outcome) -> Result<(), PushError> {
+        let Work {
+            image,
+            limits,
+            cancel,
+            ..
+        } = self;
+        let plan = plan(place, image, limits, cancel).await?;
+        outcome.planned = Some(Planned {
+            name: plan.name.clone(),
+            digest: plan.digest,
+            to_send: to_send(&plan),
+            is_there: plan.delta.is_none(),
+            packs: plan.packs.clone(),
+        });
+        if !self.is_dry {
+            let pushed = send(place, image, plan, limits, |_| (), cancel).await?;
+            outcome.pushed = Some(pushed);
+        }
+        Ok(())
+    }
 }
 
 /// Looks what one region's vault has of an image.
@@ -138,7 +209,7 @@ pub(crate) async fn plan(
     image: &Arc<Image>,
     limits: &Limits,
     cancel: &CancellationToken,
-) -> Result<Plan, Failure> {
+) -> Result<Plan, PushError> {
     let Place { session, names, .. } = place;
     let len = match &**image {
         Image::Disk(disk) => disk.content_len(),
@@ -155,7 +226,7 @@ pub(crate) async fn plan(
     };
     let plan = push::plan(session, names, image, limits.jobs, told, cancel).await;
     line.finish();
-    plan.map_err(|error| interrupted(place, error))
+    plan
 }
 
 /// Sends what is planned. `sent` is told of bytes as they are sent.
@@ -166,7 +237,7 @@ pub(crate) async fn send(
     limits: &Limits,
     sent: impl Fn(u64) + Send + Sync + 'static,
     cancel: &CancellationToken,
-) -> Result<Pushed, Failure> {
+) -> Result<Pushed, PushError> {
     let Place { session, names, .. } = place;
     if plan.delta.is_some() {
         place.say_who();
@@ -185,7 +256,7 @@ pub(crate) async fn send(
     };
     let pushed = push::send(session, names, image, plan, limits, told, cancel).await;
     line.finish();
-    pushed.map_err(|error| interrupted(place, error))
+    pushed
 }
 
 /// Bytes that a vault lacks: 0 if it has the image.
@@ -195,73 +266,74 @@ pub(crate) fn to_send(plan: &Plan) -> u64 {
     pack.map_or(0, |pack| pack.record.size)
 }
 
-/// Ctrl-C is told in its own words.
-fn interrupted(place: &Place, error: PushError) -> Failure {
-    match error {
-        PushError::Interrupted | PushError::Image(push::ImageError::Interrupted) => {
-            place.say(
-                "interrupted; parts that were sent are kept, and the same command goes on from there",
-            );
-            Failure::interrupted()
+fn print(
+    image: &Image,
+    regions: &Regions<Outcome>,
+    as_json: bool,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    if !as_json {
+        return regions.print(out, |it| it.what.text());
+    }
+    let (name, digest) = match image {
+        Image::Pack(pack) => (pack.manifest.name.as_str(), Some(pack.digest)),
+        Image::Disk(disk) => {
+            let mut planned = regions.0.iter().filter_map(|it| it.what.planned.as_ref());
+            (disk.name(), planned.next().map(|it| it.digest))
         }
-        error => error.into(),
-    }
-}
-
-fn print(results: &[Outcome], as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
-    if as_json {
-        let first = results.first();
-        let regions: Vec<Value> = results.iter().map(Outcome::json).collect();
-        let all = json!({
-            "name": first.map(|it| &it.name),
-            "digest": first.map(|it| &it.digest),
-            "regions": regions,
-        });
-        return writeln!(out, "{all}").map_err(Failure::stdout);
-    }
-    for result in results {
-        writeln!(out, "{}", result.text()).map_err(Failure::stdout)?;
-    }
-    Ok(())
+    };
+    let all = json!({
+        "name": name,
+        "digest": digest,
+        "regions": regions.json(Outcome::json),
+    });
+    writeln!(out, "{all}").map_err(Failure::stdout)
 }
 
 impl Outcome {
+    fn of(place: &Place) -> Outcome {
+        Outcome {
+            bucket: place.names.bucket(),
+            ..Outcome::default()
+        }
+    }
+
     fn json(&self) -> Value {
-        let packs = self.packs.iter();
-        let packs = packs.map(|(digest, size)| json!({"digest": digest, "size": size}));
+        let (planned, pushed) = (self.planned.as_ref(), self.pushed.as_ref());
+        let pack = |it: &PackRecord| json!({"digest": it.digest, "size": it.size});
+        let packs = planned.map(|it| it.packs.iter().map(pack).collect::<Vec<_>>());
         json!({
-            "region": self.region,
             "bucket": self.bucket,
-            "name": self.name,
-            "digest": self.digest,
-            "already_stored": self.there,
-            "bytes_to_send": self.to_send,
-            "bytes_sent": self.pushed.as_ref().map(|it| it.sent),
-            "parts_resumed": self.pushed.as_ref().map(|it| it.resumed),
-            "packs": packs.collect::<Vec<_>>(),
+            "name": planned.map(|it| &it.name),
+            "digest": planned.map(|it| it.digest),
+            "already_stored": planned.map(|it| it.is_there),
+            "bytes_to_send": planned.map(|it| it.to_send),
+            "bytes_sent": pushed.map(|it| it.sent),
+            "parts_resumed": pushed.map(|it| it.resumed),
+            "packs": packs,
         })
     }
 
-    fn text(&self) -> String {
-        let Outcome {
+    /// Its line, where it did not fail.
+    fn text(&self) -> Option<String> {
+        let Planned {
             name,
             digest,
-            bucket,
+            to_send,
+            is_there,
             ..
-        } = self;
-        let image = format!("{name}@{digest}");
+        } = self.planned.as_ref()?;
+        let (image, bucket) = (format!("{name}@{digest}"), &self.bucket);
         let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-        if self.there {
-            return format!("{image}: is in {bucket} already; nothing was sent");
-        }
-        match &self.pushed {
-            None => format!("{image}: {} would be sent to {bucket}", mib(self.to_send)),
+        Some(match &self.pushed {
+            _ if *is_there => format!("{image}: is in {bucket} already; nothing was sent"),
+            None => format!("{image}: {} would be sent to {bucket}", mib(*to_send)),
             Some(pushed) if pushed.resumed > 0 => format!(
                 "{image}: in {bucket}; {} were sent, {} parts were there from before",
                 mib(pushed.sent),
                 pushed.resumed
             ),
             Some(pushed) => format!("{image}: in {bucket}; {} were sent", mib(pushed.sent)),
-        }
+        })
     }
 }

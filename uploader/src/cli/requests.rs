@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
+use super::regions::in_turn;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -34,7 +35,6 @@ pub(crate) struct Requests {
 
 /// One region's requests.
 struct Region {
-    region: String,
     waiting: u64,
     taken: u64,
     records: Vec<(Record, Option<Progress>)>,
@@ -44,18 +44,16 @@ struct Region {
 
 impl Requests {
     pub(crate) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        let mut regions = Vec::new();
-        for place in aws.places().await? {
-            regions.push(self.look(&place).await?);
-        }
+        let places = aws.places().await?;
+        let regions = in_turn(&places, async |place| self.look(place).await).await;
         if self.json {
-            let regions: Vec<Value> = regions.iter().map(Region::json).collect();
-            return writeln!(out, "{}", json!({"regions": regions})).map_err(Failure::stdout);
+            let json = |it: &Option<Region>| it.as_ref().map_or(Value::Null, Region::json);
+            let all = json!({"regions": regions.json(json)});
+            writeln!(out, "{all}").map_err(Failure::stdout)?;
+        } else {
+            regions.print(out, |it| Some(it.what.as_ref()?.text(&it.region)))?;
         }
-        for region in &regions {
-            region.text(out).map_err(Failure::stdout)?;
-        }
-        Ok(())
+        regions.end("nothing is known of these")
     }
 
     async fn look(&self, place: &Place) -> Result<Region, Failure> {
@@ -86,7 +84,6 @@ impl Requests {
             records.push((record, progress));
         }
         Ok(Region {
-            region: session.region.clone(),
             waiting,
             taken,
             records,
@@ -115,7 +112,6 @@ impl Region {
             })
         });
         json!({
-            "region": self.region,
             "waiting": self.waiting,
             "taken": self.taken,
             "requests": records.collect::<Vec<_>>(),
@@ -124,23 +120,19 @@ impl Region {
         })
     }
 
-    fn text(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let Region {
-            region,
-            waiting,
-            taken,
-            ..
-        } = self;
-        writeln!(out, "{region}: {waiting} waiting, {taken} with agents")?;
+    fn text(&self, region: &str) -> String {
+        let Region { waiting, taken, .. } = self;
+        let mut lines = vec![format!("{region}: {waiting} waiting, {taken} with agents")];
         for (record, progress) in &self.records {
-            writeln!(out, "{}", line(record, progress.as_ref()))?;
-            for left in &record.left {
-                writeln!(out, "  left behind: {left}")?;
-            }
+            lines.push(line(record, progress.as_ref()));
+            lines.extend(
+                record
+                    .left
+                    .iter()
+                    .map(|left| format!("  left behind: {left}")),
+            );
         }
-        for broken in &self.broken {
-            writeln!(out, "{broken}")?;
-        }
+        lines.extend(self.broken.iter().cloned());
         // What is told above needs no second line.
         let is_known = |it: &&DeadLetter| {
             let of = |record: &Record| {
@@ -152,9 +144,9 @@ impl Region {
             let who = letter
                 .request
                 .map_or("not a request".to_owned(), |it| it.to_string());
-            writeln!(out, "{who}  dead letter  {}", letter.reason)?;
+            lines.push(format!("{who}  dead letter  {}", letter.reason));
         }
-        Ok(())
+        lines.join("\n")
     }
 }
 

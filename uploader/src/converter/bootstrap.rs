@@ -271,7 +271,8 @@ pub async fn carry_out(
         Ok(Some(theirs)) => {
             let left = make::undo(session, &made_of(&current)).await;
             if !left.is_empty() {
-                let why = format!("{} was there first", theirs.ami);
+                let why = ConverterError::Step(format!("{} was there first", theirs.ami));
+                let why = Box::new(why);
                 return Err(ConverterError::Left { why, left });
             }
             Ok(Done {
@@ -283,7 +284,7 @@ pub async fn carry_out(
         Err(error) => match make::undo(session, &made_of(&current)).await {
             left if left.is_empty() => Err(error),
             left => Err(ConverterError::Left {
-                why: error.to_string(),
+                why: Box::new(error),
                 left,
             }),
         },

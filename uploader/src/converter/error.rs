@@ -104,6 +104,15 @@ pub enum FleetError {
         /// Where.
         region: String,
     },
+    /// EC2 refuses the type that was asked for: with this image it does not go.
+    #[error("--instance-type {instance_type}: EC2 does not take it")]
+    Type {
+        /// Its name.
+        instance_type: String,
+        /// What EC2 says.
+        #[source]
+        cause: AwsError,
+    },
     /// Nobody is there, and the caller wants none launched any more.
     #[error("no converter is there, and enough were launched")]
     NotAgain,
@@ -119,6 +128,7 @@ impl FleetError {
             FleetError::NoImage { .. }
             | FleetError::NoSubnet { .. }
             | FleetError::NoType { .. }
+            | FleetError::Type { .. }
             | FleetError::UserData { .. } => Class::Input,
             FleetError::NoAmi { .. }
             | FleetError::AmiGone { .. }
@@ -154,6 +164,9 @@ impl FleetError {
                  converter"
             }
             FleetError::NoType { .. } => "aws ec2 describe-instance-type-offerings lists them",
+            FleetError::Type { .. } => {
+                "without --instance-type, a small one that fits is taken where there is one"
+            }
             FleetError::NotAgain => "uploader converter logs says why",
             FleetError::NoProfile { .. } => "uploader vault init makes what a vault lacks",
             FleetError::UserData { .. } => "fewer or shorter settings",
@@ -216,6 +229,18 @@ pub(crate) fn refused(error: &AwsError) -> Refused {
     }
 }
 
+/// Whether EC2 refuses to run an instance for its type: there is none such, or it does not go with the
+/// image.
+pub(crate) fn is_about_type(error: &AwsError) -> bool {
+    let is_refusal = matches!(
+        error.code.as_str(),
+        "InvalidInstanceType" | "InvalidParameterCombination" | "InvalidParameterValue"
+    );
+    let message = error.message.to_ascii_lowercase();
+    let words = ["instance type", "instances of type", "instancetype"];
+    is_refusal && words.iter().any(|it| message.contains(it))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,5 +265,42 @@ mod tests {
         assert_eq!(of("InvalidParameterValue", said), Refused::Profile);
         assert_eq!(of("InvalidParameterValue", "x"), Refused::Everywhere);
         assert_eq!(of("UnauthorizedOperation", ""), Refused::Everywhere);
+    }
+
+    #[test]
+    fn a_refusal_is_the_types_only_where_ec2_says_so() {
+        for (code, message, expected) in [
+            (
+                "InvalidParameterValue",
+                "Invalid value 'x' for InstanceType.",
+                true,
+            ),
+            (
+                "InvalidParameterValue",
+                "The architecture 'arm64' of the specified instance type does not match the \
+                 architecture 'x86_64' of the specified AMI.",
+                true,
+            ),
+            (
+                "InvalidParameterCombination",
+                "Enhanced networking with the Elastic Network Adapter (ENA) is required for the \
+                 't3.micro' instance type.",
+                true,
+            ),
+            (
+                "InvalidParameterValue",
+                "Invalid value 'x' for clientToken.",
+                false,
+            ),
+            ("UnauthorizedOperation", "for this instance type", false),
+        ] {
+            let error = AwsError {
+                operation: "ec2 RunInstances",
+                kind: Kind::Refused,
+                code: code.to_owned(),
+                message: message.to_owned(),
+            };
+            assert_eq!(is_about_type(&error), expected, "{message}");
+        }
     }
 }

@@ -20,11 +20,19 @@ pub enum ConverterError {
     /// A step failed; what was made has been taken away again.
     #[error("{0}")]
     Step(String),
+    /// The same, because AWS does not take the caller's credentials.
+    #[error("{why}")]
+    SignedOut {
+        /// Which step, and what AWS says.
+        why: String,
+        /// What a person can do about it.
+        sign_in: String,
+    },
     /// A step failed, and what was made could not be taken away.
     #[error("{why}; left behind: {}", .left.join(", "))]
     Left {
         /// Why.
-        why: String,
+        why: Box<ConverterError>,
         /// What.
         left: Vec<String>,
     },
@@ -53,9 +61,9 @@ impl ConverterError {
             ConverterError::Key(error) => error.class(),
             ConverterError::Plan(error) => error.class(),
             ConverterError::Put(error) => error.class(),
-            ConverterError::Step(_) | ConverterError::Left { .. } | ConverterError::Interrupted => {
-                Class::Failed
-            }
+            ConverterError::Step(_) | ConverterError::Interrupted => Class::Failed,
+            ConverterError::SignedOut { .. } => Class::Surroundings,
+            ConverterError::Left { why, .. } => why.class(),
             ConverterError::Newer { .. } => Class::Input,
             ConverterError::Aws(error) => error.class(),
         }
@@ -67,8 +75,11 @@ impl ConverterError {
             ConverterError::Key(error) => error.hint(),
             ConverterError::Plan(error) => error.hint(),
             ConverterError::Put(error) => error.hint(),
-            ConverterError::Left { .. } => {
-                Some("uploader converter prune deletes it an hour after it was made".to_owned())
+            ConverterError::SignedOut { sign_in, .. } => Some(sign_in.clone()),
+            ConverterError::Left { why, .. } => {
+                let first = why.hint().map(|it| format!("{it}; ")).unwrap_or_default();
+                let prune = "uploader converter prune deletes it an hour after it was made";
+                Some(format!("{first}{prune}"))
             }
             ConverterError::Newer { .. } => Some(
                 "is this checkout up to date? --force puts the older one in its place".to_owned(),

@@ -24,7 +24,7 @@ pub const EVERY: Duration = Duration::from_secs(30);
 pub const FRESH: i64 = 120;
 /// Seconds for which an agent's loop may not come round until its heart stops: longer than a poll
 /// takes, its second attempt included, and shorter than callers wait for one that is stuck.
-const ROUND: i64 = 150;
+const LONGEST_ROUND: i64 = 150;
 /// Seconds after which nobody looks at one any more.
 const FORGOTTEN: i64 = 3600;
 /// Seconds after which one that was left behind is deleted.
@@ -324,7 +324,7 @@ impl Shared {
     /// Whether the agent's loop goes round.
     fn goes_round(&self) -> bool {
         let now = (self.clock)().unix_timestamp();
-        now - self.round.load(Ordering::Relaxed) <= ROUND
+        now - self.round.load(Ordering::Relaxed) <= LONGEST_ROUND
     }
 
     async fn beat_if_alive(&self) {
@@ -332,7 +332,11 @@ impl Shared {
             true => {
                 self.beat().await.ok();
             }
-            false => tracing::warn!("no heartbeat: the queue was not asked for {ROUND} s or more"),
+            false => {
+                tracing::warn!(
+                    "no heartbeat: the queue was not asked for {LONGEST_ROUND} s or more"
+                );
+            }
         }
     }
 
@@ -466,7 +470,7 @@ mod tests {
         while written() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        now.fetch_add(ROUND, Ordering::SeqCst);
+        now.fetch_add(LONGEST_ROUND, Ordering::SeqCst);
         heart.shared.beat_if_alive().await;
         assert_eq!(written(), 2);
         // A poll hangs.

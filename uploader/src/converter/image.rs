@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use tempfile::NamedTempFile;
 
-/// What the image runs. It ends when the program does, and the machine with it.
-const COMMAND: [&str; 3] = ["/app", "agent", "--from-instance"];
+/// Where the program is in the image, which runs it. The machine ends with it.
+const PROGRAM: &str = "/app";
+/// What the program is told.
+pub const ARGUMENTS: [&str; 2] = ["agent", "--from-instance"];
 /// Nobody: all that the program touches is the network.
 const USER: &str = "65534:65534";
 
@@ -134,10 +136,17 @@ fn spec(app: &Path, boot: &Boot, host: &HostConfig, roots: &Path) -> Result<Spec
             source: roots.to_owned(),
             target: roots::PATH.parse().map_err(value)?,
         }],
-        command: COMMAND.map(str::to_owned).to_vec(),
+        command: [PROGRAM]
+            .iter()
+            .chain(&ARGUMENTS)
+            .map(|it| (*it).to_owned())
+            .collect(),
         ..Overrides::default()
     };
-    imgtool::spec::resolve(Some(app), None, &overrides, host)
+    let mut spec = imgtool::spec::resolve(Some(app), None, &overrides, host)?;
+    // The program waits itself, once there is nothing left to do without a network.
+    spec.app.wait_for_network = Some(false);
+    Ok(spec)
 }
 
 /// A file of this mode, as the image has it: the program there is nobody's, and reads its certificates.

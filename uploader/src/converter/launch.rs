@@ -1,7 +1,7 @@
 //! `RunInstances` for a converter: one place after the other until there is room.
 
 use super::current::{self, Found};
-use super::error::{FleetError, Refused, refused};
+use super::error::{FleetError, Refused, is_about_type, refused};
 use super::fleet::Wish;
 use super::instances;
 use super::place::{Place, TYPES, check_type, places, subnets};
@@ -164,7 +164,15 @@ pub(super) async fn launch(
                     let profile = names.role();
                     return Err(FleetError::NoProfile { profile, cause });
                 }
-                Refused::Everywhere => return Err(cause.into()),
+                Refused::Everywhere => {
+                    return Err(match &wish.instance_type {
+                        Some(asked) if is_about_type(&cause) => FleetError::Type {
+                            instance_type: asked.clone(),
+                            cause,
+                        },
+                        _ => cause.into(),
+                    });
+                }
             },
         }
     }

@@ -4,7 +4,7 @@
 use super::ConverterError;
 use super::bootstrap::Image;
 use super::tags;
-use crate::agent::action::{Boot, Event, NewImage, NewSnapshot, SnapshotState};
+use crate::agent::action::{Boot, Event, Fault, NewImage, NewSnapshot, SnapshotState};
 use crate::agent::record::Parent;
 use crate::agent::{images, snapshots};
 use crate::aws::{AwsError, Session};
@@ -66,6 +66,21 @@ fn step(what: &str, why: &str) -> Stopped {
     Stopped::Error(ConverterError::Step(format!("{what}: {why}")))
 }
 
+/// A step that ended in an event that was not hoped for.
+fn stopped(what: &str, event: Event) -> Stopped {
+    match event {
+        Event::Fault(Fault {
+            text,
+            sign_in: Some(sign_in),
+            ..
+        }) => {
+            let why = format!("{what}: {text}");
+            Stopped::Error(ConverterError::SignedOut { why, sign_in })
+        }
+        event => step(what, &said(event)),
+    }
+}
+
 impl Order<'_> {
     /// Makes snapshot and AMI; `None` if the parent can't be one. `progress` is told how many blocks
     /// are put.
@@ -85,14 +100,16 @@ impl Order<'_> {
             Err(Stopped::Parent) => match undo(self.session, &made).await {
                 left if left.is_empty() => Ok(None),
                 left => Err(ConverterError::Left {
-                    why: "the snapshot's parent is of no use".to_owned(),
+                    why: Box::new(ConverterError::Step(
+                        "the snapshot's parent is of no use".to_owned(),
+                    )),
                     left,
                 }),
             },
             Err(Stopped::Error(error)) => match undo(self.session, &made).await {
                 left if left.is_empty() => Err(error),
                 left => Err(ConverterError::Left {
-                    why: error.to_string(),
+                    why: Box::new(error),
                     left,
                 }),
             },
@@ -110,7 +127,7 @@ impl Order<'_> {
         let snapshot = match patiently(cancel, || snapshots::start(session, &new)).await {
             Event::Snapshot(id) => id,
             Event::ParentGone if new.parent.is_some() => return Err(Stopped::Parent),
-            event => return Err(step("no snapshot can be started", &said(event))),
+            event => return Err(stopped("no snapshot can be started", event)),
         };
         made.snapshot = Some(snapshot.clone());
         blocks::put_blocks_of_file(
@@ -141,10 +158,7 @@ impl Order<'_> {
                     .await?;
             }
             event => {
-                return Err(step(
-                    &format!("{snapshot} can't be completed"),
-                    &said(event),
-                ));
+                return Err(stopped(&format!("{snapshot} can't be completed"), event));
             }
         }
         let new = self.new_image(&snapshot);
@@ -152,7 +166,7 @@ impl Order<'_> {
             Event::Registered(id) => id,
             event => match self.registered(&new, &event).await {
                 Some(id) => id,
-                None => return Err(step("no AMI can be registered", &said(event))),
+                None => return Err(stopped("no AMI can be registered", event)),
             },
         };
         made.ami = Some(ami.clone());
@@ -239,7 +253,7 @@ impl Order<'_> {
                 Event::SnapshotIs(SnapshotState::Error) => {
                     return Err(step(id, "EBS says that the snapshot is of no use"));
                 }
-                event => return Err(step(id, &said(event))),
+                event => return Err(stopped(id, event)),
             }
             waited += next_look(waited, cancel).await?;
         }
@@ -281,14 +295,14 @@ async fn pause(time: Duration, cancel: &CancellationToken) -> Result<(), Convert
     }
 }
 
-/// Calls again while that may help.
+/// Calls again while that may help. Credentials don't get better by it.
 async fn patiently<F: Future<Output = Event>>(
     cancel: &CancellationToken,
     call: impl Fn() -> F,
 ) -> Event {
     for seconds in PAUSES {
         match call().await {
-            Event::Fault(fault) if fault.is_transient => {
+            Event::Fault(fault) if fault.is_transient && fault.sign_in.is_none() => {
                 tracing::debug!(fault.text, "again");
                 if pause(Duration::from_secs(seconds), cancel).await.is_err() {
                     return Event::Fault(fault);

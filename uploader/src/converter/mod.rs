@@ -35,6 +35,6 @@ pub mod tags;
 pub mod userdata;
 
 pub use error::FleetError;
-pub(crate) use error::{Refused, refused};
+pub(crate) use error::{Refused, is_about_type, refused};
 pub use failure::ConverterError;
 pub use fleet::{Fleet, Told, Wish};

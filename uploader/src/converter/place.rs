@@ -71,9 +71,7 @@ pub async fn subnets(session: &Session, asked: Option<&str>) -> Result<Vec<Subne
         .map_err(|error| AwsError::new("ec2 DescribeSubnets", error));
     let found = match (answer, asked) {
         (Ok(answer), _) => answer.subnets.unwrap_or_default(),
-        (Err(error), Some(subnet))
-            if error.kind == Kind::NotFound || error.code == "InvalidSubnetId.Malformed" =>
-        {
+        (Err(error), Some(subnet)) if error.is_no_such_id() => {
             let subnet = subnet.to_owned();
             return Err(FleetError::NoSubnet { subnet, region });
         }

@@ -29,7 +29,7 @@ pub struct UserData {
     /// Where all services answer, instead of AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
-    /// Certificates, in PEM form, that are trusted besides the image's.
+    /// Certificates, in PEM form, that are trusted instead of the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
 }

@@ -10,6 +10,24 @@ pub enum LaunchError {
     /// It was not launched.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// Its image can't be launched.
+    #[error("the AMI {ami} can't be launched")]
+    Ami {
+        /// Its id.
+        ami: String,
+        /// What EC2 says.
+        #[source]
+        cause: AwsError,
+    },
+    /// Who may reach the port is no range of addresses that EC2 takes.
+    #[error("--from {from}: EC2 does not take it")]
+    From {
+        /// What was said.
+        from: String,
+        /// What EC2 says.
+        #[source]
+        cause: AwsError,
+    },
     /// The instance ended by itself, or was ended.
     #[error("{instance} is {state} without an answer{}", reason(.why))]
     Ended {
@@ -54,6 +72,7 @@ impl LaunchError {
         match self {
             LaunchError::Fleet(error) => error.class(),
             LaunchError::Aws(error) => error.class(),
+            LaunchError::Ami { .. } | LaunchError::From { .. } => Class::Input,
             LaunchError::NoAddress { .. } => Class::Surroundings,
             LaunchError::Ended { .. } | LaunchError::Silent { .. } | LaunchError::Cancelled => {
                 Class::Failed

@@ -3,8 +3,8 @@
 use super::{LaunchError, Order, Wait};
 use crate::aws::{AwsError, Kind, Session};
 use crate::converter::launch::{Ami, encrypted_root, few_retries, instance_of, metadata};
-use crate::converter::place::{Place, Subnet, places, subnets};
-use crate::converter::{FleetError, Refused, group, refused};
+use crate::converter::place::{Place, Subnet, check_type, places, subnets};
+use crate::converter::{FleetError, Refused, group, is_about_type, refused};
 use aws_sdk_ec2::types::{InstanceType, IpPermission, IpRange, ResourceType, ShutdownBehavior};
 use time::OffsetDateTime;
 
@@ -15,6 +15,9 @@ pub(super) const LAUNCH: &str = "uploader:launch";
 const TRIES: u32 = 3;
 /// What is tried where no type was asked for. Nitro first, which boots either way.
 const TYPES: &[&str] = &["t3.micro", "t3a.micro", "t2.micro", "t3.small"];
+
+/// Refusals of a group's rule for what the caller said: who may come in. The rest of it is right.
+const FROM_IS_WRONG: &[&str] = &["InvalidParameterValue", "InvalidPermission.Malformed"];
 
 /// What was made, and has to be taken away again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +55,9 @@ pub async fn start(
 ) -> Result<String, LaunchError> {
     let ami = image(session, &order.ami).await?;
     let subnets = subnets(session, order.subnet.as_deref()).await?;
+    if let Some(instance_type) = &order.instance_type {
+        check_type(session, instance_type).await?;
+    }
     let types: Vec<&str> = match &order.instance_type {
         Some(asked) => vec![asked.as_str()],
         None => TYPES
@@ -85,7 +91,20 @@ pub async fn start(
                     let region = session.region.clone();
                     return Err(FleetError::Quota { region, cause }.into());
                 }
-                _ => return Err(cause.into()),
+                Refused::NoImage => {
+                    let ami = order.ami.clone();
+                    return Err(LaunchError::Ami { ami, cause });
+                }
+                _ => {
+                    return Err(match &order.instance_type {
+                        Some(asked) if is_about_type(&cause) => FleetError::Type {
+                            instance_type: asked.clone(),
+                            cause,
+                        }
+                        .into(),
+                        _ => cause.into(),
+                    });
+                }
             },
         }
     }
@@ -114,9 +133,7 @@ async fn image(session: &Session, id: &str) -> Result<Ami, LaunchError> {
         .await
         .map_err(|error| AwsError::new("ec2 DescribeImages", error));
     let answer = match answer {
-        Err(error) if error.kind == Kind::NotFound || error.code == "InvalidAMIID.Malformed" => {
-            return Err(missing().into());
-        }
+        Err(error) if error.is_no_such_id() => return Err(missing().into()),
         answer => answer?,
     };
     let image = answer.images().first().and_then(Ami::of);
@@ -168,6 +185,10 @@ async fn group_for(
     match answer {
         // In the same way.
         Err(error) if error.code == "InvalidPermission.Duplicate" => {}
+        Err(cause) if FROM_IS_WRONG.contains(&cause.code.as_str()) => {
+            let from = order.from.clone();
+            return Err(LaunchError::From { from, cause });
+        }
         answer => drop(answer?),
     }
     Ok(Some(id))

@@ -147,6 +147,23 @@ impl ImageError {
 }
 
 impl PushError {
+    /// Whether it is Ctrl-C.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(
+            self,
+            PushError::Interrupted | PushError::Image(ImageError::Interrupted)
+        )
+    }
+
+    /// Whether the image is at fault: then it is as bad for any other vault.
+    pub fn is_of_image(&self) -> bool {
+        let is_its = matches!(
+            self,
+            PushError::Image(_) | PushError::ManifestTooLong { .. }
+        );
+        is_its && self.class() == Class::Input
+    }
+
     /// Whose fault it is.
     pub fn class(&self) -> Class {
         match self {
@@ -180,6 +197,11 @@ impl PushError {
                 ))
             }
             PushError::Store(error) => error.hint(),
+            // A session may well end in the middle of a long push.
+            PushError::Aws(error) if error.kind == Kind::Credentials => {
+                let hint = error.hint().unwrap_or_default();
+                Some(format!("{hint}; {RESUMES}"))
+            }
             PushError::Aws(error) if error.is_transient() => Some(RESUMES.to_owned()),
             PushError::Aws(error) => error.hint(),
             PushError::Budget(_) => Some(RESUMES.to_owned()),
@@ -200,3 +222,40 @@ impl PushError {
 
 /// After a failure that is nobody's fault.
 const RESUMES: &str = "what was sent is kept: the same command goes on from there";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_at_fault_for_what_it_is_and_for_nothing_else() {
+        let changed = || PushError::Image(ImageError::Changed { index: 1 });
+        let denied = PushError::Aws(AwsError {
+            operation: "s3 PutObject",
+            kind: Kind::Denied,
+            code: "AccessDenied".into(),
+            message: "no".into(),
+        });
+        let no_image = PushError::Store(StoreError::NoImage {
+            bucket: "image-vault".into(),
+            image: "web".into(),
+        });
+        for (error, is_of_image, is_interrupt) in [
+            (changed(), true, false),
+            (PushError::ManifestTooLong { len: 1 << 30 }, true, false),
+            (
+                ImageError::Reader("it panicked".into()).into(),
+                false,
+                false,
+            ),
+            (ImageError::Interrupted.into(), false, true),
+            (PushError::Interrupted, false, true),
+            (denied, false, false),
+            // Wrong input, but another vault may have it.
+            (no_image, false, false),
+        ] {
+            let found = (error.is_of_image(), error.is_interrupt());
+            assert_eq!(found, (is_of_image, is_interrupt), "{error}");
+        }
+    }
+}

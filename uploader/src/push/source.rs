@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use zstd::bulk::{Compressor, Decompressor};
 
 /// What is pushed.
@@ -32,6 +33,8 @@ pub struct Pack {
     pub digest: ImageDigest,
     file: File,
     path: PathBuf,
+    /// The first block that was found to be wrong, and why: pushes to other vaults end, too.
+    wrong: OnceLock<(u64, String)>,
 }
 
 /// One reader's buffers and contexts.
@@ -91,6 +94,7 @@ impl Pack {
             manifest,
             file,
             path: path.into(),
+            wrong: OnceLock::new(),
         })
     }
 
@@ -100,6 +104,9 @@ impl Pack {
         reader: &mut Reader,
         out: &mut Vec<u8>,
     ) -> Result<(), ImageError> {
+        if let Some((index, why)) = self.wrong.get() {
+            return Err(self.wrong(*index, why.clone()));
+        }
         let mut rest = frames;
         while let Some(first) = rest.first() {
             // Frames that follow each other in the file are read at once.
@@ -128,13 +135,7 @@ impl Pack {
     }
 
     fn check(&self, frame: &Frame, bytes: &[u8], reader: &mut Reader) -> Result<(), ImageError> {
-        let bad = |why: String| {
-            ImageError::Pack(PackError::Block {
-                path: self.path.clone(),
-                index: frame.index,
-                why,
-            })
-        };
+        let bad = |why| self.wrong(frame.index, why);
         let n = reader
             .decompressor
             .decompress_to_buffer(bytes, &mut reader.block[..])
@@ -146,13 +147,17 @@ impl Pack {
         Ok(())
     }
 
+    fn wrong(&self, index: u64, why: String) -> ImageError {
+        let (index, why) = self.wrong.get_or_init(|| (index, why)).clone();
+        let path = self.path.clone();
+        ImageError::Pack(PackError::Block { path, index, why })
+    }
+
     fn unreadable(&self, frame: &Frame, cause: io::Error) -> ImageError {
         match cause.kind() {
-            io::ErrorKind::UnexpectedEof => ImageError::Pack(PackError::Block {
-                path: self.path.clone(),
-                index: frame.index,
-                why: "its frame lies behind the pack's end".into(),
-            }),
+            io::ErrorKind::UnexpectedEof => {
+                self.wrong(frame.index, "its frame lies behind the pack's end".into())
+            }
             _ => ImageError::Read {
                 path: self.path.clone(),
                 cause,
@@ -200,4 +205,50 @@ fn whole(manifest: &Manifest, len: u64) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::delta::{Known, plan};
+    use super::*;
+    use crate::samples::{self, Sample};
+    use imgtool::pack::{compressor, frame};
+
+    #[test]
+    fn a_pack_with_a_wrong_block_is_read_by_nobody_any_more() {
+        let mut compressor = compressor(1).unwrap();
+        let (mut bytes, mut lens, mut blocks) = (Vec::new(), Vec::new(), Vec::new());
+        // The second holds something else than its digest says.
+        for (fill, says) in [(1, 1), (2, 3)] {
+            let mut made = Vec::new();
+            frame(&mut compressor, &vec![fill; BLOCK_LEN], &mut made).unwrap();
+            let len = u32::try_from(made.len()).unwrap();
+            let sha256 = Sha256::digest(vec![says; BLOCK_LEN]).into();
+            blocks.push(Sample::Data { sha256, len });
+            bytes.extend(made);
+            lens.push(len);
+        }
+        bytes.extend(seek_table(&lens).unwrap());
+        let manifest = samples::manifest(blocks);
+        let dir = tempfile::tempdir().unwrap();
+        let (pack, beside) = (
+            dir.path().join("web.pack"),
+            dir.path().join("web.pack.json"),
+        );
+        std::fs::write(&pack, bytes).unwrap();
+        std::fs::write(&beside, serde_json::to_vec(&manifest).unwrap()).unwrap();
+        let pack = Pack::open(&pack, &beside).unwrap();
+        let frames = plan(manifest, &Known::default()).pack.unwrap().frames;
+        let read = |frames: &[Frame]| {
+            let mut out = Vec::new();
+            let read = pack.read(frames, &mut Reader::new().unwrap(), &mut out);
+            read.map(|()| out.len()).map_err(|error| error.to_string())
+        };
+        let (good, wrong) = frames.split_at(1);
+        assert_eq!(read(good), Ok(lens[0] as usize));
+        let said = read(wrong).unwrap_err();
+        assert!(said.contains("block 1"), "{said}");
+        assert_eq!(read(good), Err(said));
+    }
 }

@@ -1,7 +1,7 @@
 //! From an AMI to its snapshot and to the image that it should be.
 
 use super::VerifyError;
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Session};
 use crate::image::ImageDigest;
 use aws_sdk_ec2::types::Tag;
 
@@ -80,11 +80,9 @@ async fn of_snapshot(session: &Session, id: &str) -> Result<Vec<Tag>, VerifyErro
 }
 
 fn found<T>(answer: Result<T, AwsError>, id: &str) -> Result<T, VerifyError> {
-    answer.map_err(|error| {
-        match error.kind == Kind::NotFound || error.code.ends_with(".Malformed") {
-            true => VerifyError::NotFound(id.to_owned()),
-            false => error.into(),
-        }
+    answer.map_err(|error| match error.is_no_such_id() {
+        true => VerifyError::NotFound(id.to_owned()),
+        false => error.into(),
     })
 }
 

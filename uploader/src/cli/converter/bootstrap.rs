@@ -5,6 +5,7 @@ use super::super::aws_args::{AwsArgs, Place};
 use super::super::convert::random;
 use super::super::interrupt::interruptible;
 use super::super::progress::Line;
+use super::super::regions::{InRegion, at_once};
 use super::make_image::MakeImage;
 use super::prune::{self, Pruned};
 use super::{now, print_regions};
@@ -34,13 +35,16 @@ use uploader::image::ImageDigest;
 /// that later). The AMI of a newer program stays, unless --force says otherwise. Which AMI it is, is
 /// written down in the vault: what has its tags only is not believed.
 ///
+/// With several regions, all are worked on at once, and a region that fails does not hold up the others:
+/// each has its result or its error, and the exit code is the highest of them.
+///
 /// Ctrl-C and errors leave nothing. What is left by one that was killed, prune takes away.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Bootstrap {
     #[command(flatten)]
     image: MakeImage,
-    /// Blocks that are put at the same time, at most
+    /// Blocks that are put at the same time, at most, in all regions together
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
     /// Replace the AMI of a newer program, too
@@ -54,29 +58,51 @@ pub(super) struct Bootstrap {
     json: bool,
 }
 
-/// What came of it in one region.
-struct Row {
-    region: String,
-    what: What,
-}
-
-enum What {
-    Planned(Plan),
-    Done(Done, Pruned),
+/// What came of it in one region, as far as it got.
+#[derive(Default)]
+struct Outcome {
+    /// In a dry run.
+    planned: Option<Plan>,
+    done: Option<Done>,
+    pruned: Option<Pruned>,
 }
 
 impl Bootstrap {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
         interruptible(async |cancel| {
             let places = aws.places().await?;
-            let image = self.built(&cancel).await?;
-            let mut rows = Vec::new();
-            for place in &places {
-                let what = self.at(place, &image, &cancel).await?;
+            let image = Arc::new(self.built(&cancel).await?);
+            let limits = Limits {
+                workers: (usize::from(self.workers) / places.len().max(1)).max(1),
+                ..Limits::default()
+            };
+            let regions = at_once(places.into_iter().map(|place| {
+                let (this, image, cancel) = (self.clone(), image.clone(), cancel.clone());
                 let region = place.session.region.clone();
-                rows.push(Row { region, what });
+                let made = async move {
+                    let mut it = InRegion::new(&place, Outcome::default());
+                    let done = this.at(&place, &image, &limits, &cancel, &mut it.what);
+                    let done = done.await;
+                    it.ended(&place, done)
+                };
+                (region, made)
+            }))
+            .await;
+            match regions.interrupted().as_slice() {
+                [] => {}
+                _ if regions.is_one() => say!("uploader: interrupted; nothing is left of it"),
+                them => {
+                    let them = them.join(", ");
+                    say!("uploader: interrupted; nothing is left of it in {them}");
+                }
             }
-            self.print(&image, &rows, out)
+            if self.json {
+                print_regions(out, &regions.json(|it| self.json(&image, it)))?;
+            } else {
+                let is_one = regions.is_one();
+                regions.print(out, |it| it.what.text(&it.region, is_one))?;
+            }
+            regions.end("the same command makes what is missing, and leaves the others as they are")
         })
         .await
     }
@@ -105,22 +131,21 @@ impl Bootstrap {
         &self,
         place: &Place,
         image: &Image,
+        limits: &Limits,
         cancel: &CancellationToken,
-    ) -> Result<What, Failure> {
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
         let Place { session, names, .. } = place;
         let plan = bootstrap::plan(session, names, image, self.force).await?;
         if self.dry_run {
-            return Ok(What::Planned(plan));
+            outcome.planned = Some(plan);
+            return Ok(());
         }
         let blocks = plan.make.as_ref().map(|it| it.blocks);
         if blocks.is_some() {
             place.say_who();
         }
-        let limits = Limits {
-            workers: self.workers.into(),
-            ..Limits::default()
-        };
-        let line = Line::count("blocks put", blocks.unwrap_or(0) as u64);
+        let line = Line::count(place.label("blocks put"), blocks.unwrap_or(0) as u64);
         let seen = AtomicU64::new(0);
         let progress = |done: u64| {
             line.advance(done.saturating_sub(seen.swap(done, Ordering::Relaxed)));
@@ -130,7 +155,7 @@ impl Bootstrap {
             names,
             image,
             plan,
-            &limits,
+            limits,
             random()?,
             now(),
             &progress,
@@ -138,87 +163,74 @@ impl Bootstrap {
         )
         .await;
         line.finish();
-        let done = done?;
+        let done = outcome.done.insert(done?);
+        if !done.is_new {
+            place.say(&format!("{} is of this image already", done.current.ami));
+        }
         let replaced = done.before.as_ref().map(|it| it.ami.as_str());
         let pruned = prune::pruned(place, false, replaced, false).await?;
-        Ok(What::Done(done, pruned))
-    }
-
-    fn print(&self, image: &Image, rows: &[Row], out: &mut impl Write) -> Result<(), Failure> {
-        if self.json {
-            let regions: Vec<Value> = rows.iter().map(|row| row.json(image)).collect();
-            return print_regions(out, &regions);
-        }
-        for row in rows {
-            row.print(out, rows.len() > 1).map_err(Failure::stdout)?;
-        }
+        pruned.say(place);
+        outcome.pruned = Some(pruned);
         Ok(())
     }
-}
 
-impl Row {
-    fn json(&self, image: &Image) -> Value {
+    fn json(&self, image: &Image, outcome: &Outcome) -> Value {
         let mut all = json!({
-            "region": self.region,
             "digest": image.digest,
             "program_version": image.program_version,
             "program_sha256": image.program_sha256,
         });
-        match &self.what {
-            What::Planned(plan) => {
-                all["ami"] = json!(ami(plan).map(|it| &it.ami));
-                all["would_make"] = json!(plan.make.is_some());
-                all["parent"] = json!(plan.make.as_ref().map(|it| &it.parent));
-                all["blocks"] = json!(plan.make.as_ref().map_or(0, |it| it.blocks));
-            }
-            What::Done(done, pruned) => {
-                all["ami"] = json!(done.current.ami);
-                all["snapshot"] = json!(done.current.snapshot);
-                all["made"] = json!(done.is_new);
-                all["replaces"] = json!(done.before.as_ref().map(|it| &it.ami));
-                all["pruned"] = pruned.json();
-            }
+        if self.dry_run {
+            let planned = outcome.planned.as_ref();
+            let make = planned.map(|it| it.make.as_ref());
+            all["ami"] = json!(planned.and_then(ami).map(|it| &it.ami));
+            all["would_make"] = json!(make.map(|it| it.is_some()));
+            all["parent"] = json!(make.flatten().map(|it| &it.parent));
+            all["blocks"] = json!(make.map(|it| it.map_or(0, |it| it.blocks)));
+        } else {
+            let done = outcome.done.as_ref();
+            let before = done.and_then(|it| it.before.as_ref());
+            all["ami"] = json!(done.map(|it| &it.current.ami));
+            all["snapshot"] = json!(done.map(|it| &it.current.snapshot));
+            all["made"] = json!(done.map(|it| it.is_new));
+            all["replaces"] = json!(before.map(|it| &it.ami));
+            all["pruned"] = json!(outcome.pruned.as_ref().map(Pruned::json));
         }
         all
     }
+}
 
-    fn print(&self, out: &mut impl Write, several: bool) -> std::io::Result<()> {
-        let place = match several {
-            true => format!(" in {}", self.region),
-            false => String::new(),
-        };
-        match &self.what {
-            What::Planned(plan) => match (&plan.make, ami(plan)) {
-                (None, Some(it)) => writeln!(out, "{} is there{place}: nothing to do", it.ami),
-                (None, None) => writeln!(out, "nothing to do{place}"),
-                (Some(make), before) => {
-                    let base = match &make.parent {
-                        Some(parent) => format!(" on {parent}"),
-                        None => String::new(),
-                    };
-                    let before = match before {
-                        Some(it) => format!(", in the place of {}", it.ami),
-                        None => String::new(),
-                    };
-                    let blocks = make.blocks;
-                    writeln!(
-                        out,
-                        "would make an AMI{place}: {blocks} blocks{base}{before}"
-                    )
-                }
-            },
-            What::Done(done, pruned) => {
-                let ami = &done.current.ami;
-                if !done.is_new {
-                    say!("uploader: {ami} is of this image already");
-                }
-                pruned.say();
-                match several {
-                    true => writeln!(out, "{ami} {}", self.region),
-                    false => writeln!(out, "{ami}"),
-                }
-            }
+impl Outcome {
+    /// Its line, where it did not fail.
+    fn text(&self, region: &str, is_one: bool) -> Option<String> {
+        if let Some(done) = &self.done {
+            let ami = &done.current.ami;
+            return Some(match is_one {
+                true => ami.clone(),
+                false => format!("{ami} {region}"),
+            });
         }
+        let place = match is_one {
+            true => String::new(),
+            false => format!(" in {region}"),
+        };
+        let plan = self.planned.as_ref()?;
+        Some(match (&plan.make, ami(plan)) {
+            (None, Some(it)) => format!("{} is there{place}: nothing to do", it.ami),
+            (None, None) => format!("nothing to do{place}"),
+            (Some(make), before) => {
+                let base = match &make.parent {
+                    Some(parent) => format!(" on {parent}"),
+                    None => String::new(),
+                };
+                let before = match before {
+                    Some(it) => format!(", in the place of {}", it.ami),
+                    None => String::new(),
+                };
+                let blocks = make.blocks;
+                format!("would make an AMI{place}: {blocks} blocks{base}{before}")
+            }
+        })
     }
 }
 

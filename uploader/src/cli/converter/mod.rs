@@ -9,7 +9,7 @@ mod status;
 mod stop;
 
 use super::Failure;
-use super::aws_args::{AwsArgs, Place};
+use super::aws_args::AwsArgs;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::io::Write;
@@ -61,14 +61,6 @@ impl Converter {
 fn print_regions(out: &mut impl Write, regions: &[Value]) -> Result<(), Failure> {
     let all = serde_json::json!({"regions": regions});
     writeln!(out, "{all}").map_err(Failure::stdout)
-}
-
-/// What the lines of a region begin with: nothing where there is only one.
-fn heading(out: &mut impl Write, places: &[Place], place: &Place) -> Result<(), Failure> {
-    if places.len() > 1 {
-        writeln!(out, "{}:", place.session.region).map_err(Failure::stdout)?;
-    }
-    Ok(())
 }
 
 /// The time.

@@ -2,6 +2,7 @@
 
 use super::super::Failure;
 use super::super::aws_args::{AwsArgs, Place};
+use super::super::regions::in_turn;
 use super::{now, print_regions};
 use clap::Args;
 use serde_json::{Value, json};
@@ -40,28 +41,22 @@ pub(super) struct Pruned {
 
 impl Prune {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        let mut rows = Vec::new();
-        let mut left = Vec::new();
-        for place in &aws.places().await? {
+        let regions = in_turn(&aws.places().await?, async |place| {
             if !self.dry_run {
                 place.say_who();
             }
-            let pruned = pruned(place, self.all, None, self.dry_run).await?;
-            left.extend(pruned.left.clone());
-            rows.push((place.session.region.clone(), pruned));
-        }
+            pruned(place, self.all, None, self.dry_run).await
+        })
+        .await;
         if self.json {
-            let rows = rows.iter().map(|(region, pruned)| {
-                let mut all = pruned.json();
-                all["region"] = json!(region);
-                all
-            });
-            print_regions(out, &rows.collect::<Vec<_>>())?;
+            let json = |it: &Option<Pruned>| it.as_ref().map_or(Value::Null, Pruned::json);
+            print_regions(out, &regions.json(json))?;
         } else {
-            for (_, pruned) in &rows {
-                pruned.print(out)?;
-            }
+            regions.print(out, |it| it.what.as_ref().and_then(Pruned::text))?;
         }
+        let all = regions.0.iter().filter_map(|it| it.what.as_ref());
+        let left: Vec<String> = all.flat_map(|it| it.left.clone()).collect();
+        regions.end("the same command takes away there what it can")?;
         match left.is_empty() {
             true => Ok(()),
             false => Err(Failure::new(
@@ -110,35 +105,37 @@ impl Pruned {
     }
 
     /// The story, where it is not the result.
-    pub(super) fn say(&self) {
+    pub(super) fn say(&self, place: &Place) {
         for it in &self.plan.amis {
-            say!("uploader: deregistered {}", it.ami);
+            place.say(&format!("deregistered {}", it.ami));
         }
         for (ami, by) in &self.plan.in_use {
             let by = by.join(", ");
-            say!("uploader: {ami} stays: {by} runs of it (uploader converter prune, later)");
+            place.say(&format!(
+                "{ami} stays: {by} runs of it (uploader converter prune, later)"
+            ));
         }
         for it in &self.left {
-            say!("uploader: left behind: {it}");
+            place.say(&format!("left behind: {it}"));
         }
     }
 
-    fn print(&self, out: &mut impl Write) -> Result<(), Failure> {
+    /// Its lines, if it has any.
+    fn text(&self) -> Option<String> {
         let done = match self.dry_run {
             true => "would take away",
             false => "took away",
         };
         let amis = self.plan.amis.iter().map(|it| &it.ami);
-        for it in amis.chain(self.snapshots()) {
-            writeln!(out, "{done} {it}").map_err(Failure::stdout)?;
-        }
+        let gone = amis.chain(self.snapshots());
+        let mut lines: Vec<String> = gone.map(|it| format!("{done} {it}")).collect();
         for (ami, by) in &self.plan.in_use {
             let by = by.join(", ");
-            writeln!(out, "{ami} stays: {by} runs of it").map_err(Failure::stdout)?;
+            lines.push(format!("{ami} stays: {by} runs of it"));
         }
         if self.plan.is_empty() && self.plan.in_use.is_empty() {
-            writeln!(out, "nothing to take away").map_err(Failure::stdout)?;
+            lines.push("nothing to take away".to_owned());
         }
-        Ok(())
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 }

@@ -2,7 +2,8 @@
 
 use super::super::Failure;
 use super::super::aws_args::AwsArgs;
-use super::{heading, now, print_regions};
+use super::super::regions::in_turn;
+use super::{now, print_regions};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -31,26 +32,31 @@ const OURS: &str = env!("CARGO_PKG_VERSION");
 
 impl Status {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        let places = aws.places().await?;
-        let mut regions = Vec::new();
-        let mut is_there = true;
-        for place in &places {
+        let regions = in_turn(&aws.places().await?, async |place| {
             let mut status = status::look(&place.session, &place.names).await?;
             if !self.all {
                 status.instances.retain(|(it, _)| it.has_disk());
             }
-            is_there &= matches!(status.ami, Found::Available(_) | Found::Pending(_));
-            let now = now();
-            if self.json {
-                regions.push(as_json(&place.session.region, &status, now));
-                continue;
-            }
-            heading(out, &places, place)?;
-            print(&status, now, out).map_err(Failure::stdout)?;
-        }
+            Ok((status, now()))
+        })
+        .await;
         if self.json {
-            print_regions(out, &regions)?;
+            let json = |it: &Option<Looked>| it.as_ref().map_or(Value::Null, as_json);
+            print_regions(out, &regions.json(json))?;
+        } else {
+            let is_one = regions.is_one();
+            regions.print(out, |it| {
+                let mut lines = lines(it.what.as_ref()?);
+                if !is_one {
+                    lines.insert(0, format!("{}:", it.region));
+                }
+                Some(lines.join("\n"))
+            })?;
         }
+        let mut looked = regions.0.iter().filter_map(|it| it.what.as_ref());
+        let is_there =
+            looked.all(|(it, _)| matches!(it.ami, Found::Available(_) | Found::Pending(_)));
+        regions.end("nothing is known of these")?;
         if is_there {
             return Ok(());
         }
@@ -68,7 +74,11 @@ fn state(found: &Found) -> &'static str {
     }
 }
 
-fn as_json(region: &str, status: &status::Status, now: OffsetDateTime) -> Value {
+/// What was seen in a region, and when.
+type Looked = (status::Status, OffsetDateTime);
+
+fn as_json((status, now): &Looked) -> Value {
+    let now = *now;
     let current = status.ami.current();
     let ami = json!({
         "state": state(&status.ami),
@@ -97,7 +107,6 @@ fn as_json(region: &str, status: &status::Status, now: OffsetDateTime) -> Value 
         beat
     });
     json!({
-        "region": region,
         "ami": ami,
         "instances": instances.collect::<Vec<_>>(),
         "others": others.collect::<Vec<_>>(),
@@ -113,45 +122,43 @@ fn beat_json(beat: &Beat, now: OffsetDateTime) -> Value {
     })
 }
 
-fn print(
-    status: &status::Status,
-    now: OffsetDateTime,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    match (&status.ami, status.ami.current()) {
-        (_, None) => {
-            writeln!(out, "no AMI: uploader converter bootstrap makes one")?;
+fn lines((status, now): &Looked) -> Vec<String> {
+    let now = *now;
+    let ami = match (&status.ami, status.ami.current()) {
+        (_, None) => "no AMI: uploader converter bootstrap makes one".to_owned(),
+        (Found::Gone(_), Some(it)) => {
+            let ami = &it.ami;
+            format!("{ami} is gone: uploader converter bootstrap makes another")
         }
-        (Found::Gone(_), Some(it)) => writeln!(
-            out,
-            "{} is gone: uploader converter bootstrap makes another",
-            it.ami
-        )?,
         (found, Some(it)) => {
             let older = match is_older(&it.program_version, OURS) {
                 true => format!(", older than this one ({OURS}): uploader converter bootstrap"),
                 false => String::new(),
             };
             let (state, version) = (state(found), &it.program_version);
-            writeln!(out, "{} {state}, uploader {version}{older}", it.ami)?;
+            format!("{} {state}, uploader {version}{older}", it.ami)
         }
-    }
+    };
+    let mut lines = vec![ami];
     for (it, beat) in &status.instances {
         let beat = match beat {
             Some(beat) => said(beat, now),
             None => "no heartbeat".to_owned(),
         };
         let (id, state, kind, zone) = (&it.id, &it.state, &it.kind, &it.zone);
-        writeln!(out, "{id} {state}, {kind} in {zone}, {beat}")?;
+        lines.push(format!("{id} {state}, {kind} in {zone}, {beat}"));
     }
     for it in &status.others {
         let beat = said(it, now);
-        writeln!(out, "{} is no instance of EC2's, {beat}", it.heartbeat.id)?;
+        lines.push(format!(
+            "{} is no instance of EC2's, {beat}",
+            it.heartbeat.id
+        ));
     }
     if status.instances.is_empty() && status.others.is_empty() {
-        writeln!(out, "no converter runs")?;
+        lines.push("no converter runs".to_owned());
     }
-    Ok(())
+    lines
 }
 
 fn said(beat: &Beat, now: OffsetDateTime) -> String {

@@ -1,10 +1,11 @@
 //! `uploader converter stop`
 
 use super::super::Failure;
-use super::super::aws_args::AwsArgs;
+use super::super::aws_args::{AwsArgs, Place};
+use super::super::regions::{InRegion, Regions, in_turn};
 use super::print_regions;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{BufRead, IsTerminal, Write};
 use uploader::Class;
 use uploader::converter::instances;
@@ -34,19 +35,19 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
-        let mut found = Vec::new();
+        let places = aws.places().await?;
         // All are looked at before the first is touched.
-        for place in aws.places().await? {
+        let found = in_turn(&places, async |place| {
             let mut status = status::look(&place.session, &place.names).await?;
             status.instances.retain(|(it, _)| it.is_there());
-            found.push((place, status.instances));
-        }
-        let count: usize = found.iter().map(|(_, all)| all.len()).sum();
+            Ok(status.instances)
+        })
+        .await;
+        let count: usize = found.0.iter().flat_map(|it| &it.what).map(Vec::len).sum();
         if count > 0 && !self.dry_run && !self.yes {
-            for (place, all) in &found {
-                for (it, beat) in all {
+            for InRegion { region, what, .. } in &found.0 {
+                for (it, beat) in what.iter().flatten() {
                     let requests = beat.as_ref().map_or(0, |it| it.heartbeat.requests);
-                    let region = &place.session.region;
                     say!("{} in {region}, {}, {requests} requests", it.id, it.state);
                 }
             }
@@ -55,36 +56,55 @@ impl Stop {
                 return Err(Failure::said(1));
             }
         }
-        let mut regions: Vec<Value> = Vec::new();
-        for (place, all) in &found {
-            let ids: Vec<String> = all.iter().map(|(it, _)| it.id.clone()).collect();
-            if !self.dry_run && !ids.is_empty() {
-                place.say_who();
-                for id in &ids {
-                    instances::terminate(&place.session, id).await?;
-                }
-            }
-            if !self.json {
-                let done = match self.dry_run {
-                    true => "would terminate",
-                    false => "terminated",
-                };
-                for id in &ids {
-                    writeln!(out, "{done} {id}").map_err(Failure::stdout)?;
-                }
-            }
-            let region = &place.session.region;
-            let key = match self.dry_run {
-                true => "would_terminate",
-                false => "terminated",
+        let mut regions = Vec::new();
+        for (place, found) in places.iter().zip(found.0) {
+            let mut it = InRegion {
+                region: found.region,
+                what: Vec::new(),
+                failure: found.failure,
             };
-            regions.push(json!({"region": region, key: ids}));
+            if let Some(instances) = found.what {
+                let ids = instances.into_iter().map(|(it, _)| it.id).collect();
+                let done = self.terminate(place, ids, &mut it.what).await;
+                it = it.ended(place, done);
+            }
+            regions.push(it);
         }
+        let regions = Regions(regions);
+        let (key, done) = match self.dry_run {
+            true => ("would_terminate", "would terminate"),
+            false => ("terminated", "terminated"),
+        };
         if self.json {
-            return print_regions(out, &regions);
+            print_regions(out, &regions.json(|ids| json!({key: ids})))?;
+        } else {
+            regions.print(out, |it| {
+                let lines = it.what.iter().map(|id| format!("{done} {id}"));
+                let lines: Vec<String> = lines.collect();
+                (!lines.is_empty()).then(|| lines.join("\n"))
+            })?;
+            if count == 0 && regions.0.iter().all(|it| it.failure.is_none()) {
+                writeln!(out, "no converter runs").map_err(Failure::stdout)?;
+            }
         }
-        if count == 0 {
-            writeln!(out, "no converter runs").map_err(Failure::stdout)?;
+        regions.end("the same command terminates what is left there")
+    }
+
+    /// Terminates these; those that it did are in `done`, also if it fails.
+    async fn terminate(
+        &self,
+        place: &Place,
+        ids: Vec<String>,
+        done: &mut Vec<String>,
+    ) -> Result<(), Failure> {
+        if !self.dry_run && !ids.is_empty() {
+            place.say_who();
+        }
+        for id in ids {
+            if !self.dry_run {
+                instances::terminate(&place.session, &id).await?;
+            }
+            done.push(id);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use super::convert::AmiArgs;
 use super::image_args::{ImageArgs, after_image, describe_image};
 use super::interrupt::interruptible;
 use super::push::LimitArgs;
+use super::regions::{Regions, at_once};
 use super::table::{Row, Table};
 use clap::{Args, ValueEnum};
 use first::first;
@@ -113,7 +114,7 @@ impl Publish {
                 cancel,
             };
             let table = Table {
-                rows: published(work, regions).await,
+                regions: published(work, regions).await,
                 is_dry: self.dry_run,
                 again: "the same command goes on with these, and leaves the others as they are",
             };
@@ -124,31 +125,22 @@ impl Publish {
 }
 
 /// Works on all regions at once.
-async fn published(work: Work, regions: Vec<Region>) -> Vec<Row> {
+async fn published(work: Work, regions: Vec<Region>) -> Regions<Row> {
     let work = Arc::new(work);
     let (first, news) = first();
     let mut first = Some(first);
-    let mut tasks = Vec::new();
-    for region in regions {
+    at_once(regions.into_iter().map(|region| {
         let name = region.place.session.region.clone();
         let (work, first, news) = (work.clone(), first.take(), news.clone());
-        let task = tokio::spawn(async move {
+        let published = async move {
             match first {
                 Some(first) => region.lead(&work, first).await,
                 None => region.follow(&work, news).await,
             }
-        });
-        tasks.push((name, task));
-    }
-    let mut rows = Vec::new();
-    for (name, task) in tasks {
-        rows.push(task.await.unwrap_or_else(|error| {
-            let mut row = Row::new(&name);
-            row.failure = Some(Failure::lost(&error));
-            row
-        }));
-    }
-    rows
+        };
+        (name, published)
+    }))
+    .await
 }
 
 /// A copy of what is not waited for.

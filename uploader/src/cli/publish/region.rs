@@ -4,7 +4,8 @@ use super::super::Failure;
 use super::super::aws_args::Place;
 use super::super::convert::{AmiArgs, random};
 use super::super::follow::Followed;
-use super::super::push::{plan, send, to_send};
+use super::super::push::{KEPT, plan, send, to_send};
+use super::super::regions::InRegion;
 use super::super::table::Row;
 use super::first::{First, Listener, Made, News};
 use super::no_copy;
@@ -16,7 +17,7 @@ use uploader::Class;
 use uploader::agent::{AgentError, Clock, vault_key};
 use uploader::converter::Fleet;
 use uploader::converter::heartbeat::FRESH;
-use uploader::push::{Image, Limits, Plan};
+use uploader::push::{Image, Limits, Plan, PushError};
 use uploader::regions::{
     Choice, CopyError, Facts, Found, Source, There, Vault, Via, Wish, choose, copy, find, has_vault,
 };
@@ -47,36 +48,21 @@ pub(super) struct Region {
 
 impl Region {
     /// The first region's way: no other one's AMI is waited for.
-    pub(super) async fn lead(self, work: &Work, first: First) -> Row {
-        let mut row = self.row();
-        let led = self.try_to_lead(work, &first, &mut row).await;
-        self.ended(led, row)
+    pub(super) async fn lead(self, work: &Work, first: First) -> InRegion<Row> {
+        let mut it = InRegion::new(&self.place, Row::default());
+        let led = self.try_to_lead(work, &first, &mut it.what).await;
+        it.ended(&self.place, led)
     }
 
     /// Another region's way.
-    pub(super) async fn follow(self, work: &Work, news: Listener) -> Row {
-        let mut row = self.row();
-        let followed = self.try_to_follow(work, news, &mut row).await;
-        self.ended(followed, row)
-    }
-
-    fn row(&self) -> Row {
-        Row::new(&self.place.session.region)
-    }
-
-    /// Where others go on, a failure is said before the table.
-    fn ended(&self, done: Result<(), Failure>, mut row: Row) -> Row {
-        if let Err(failure) = done {
-            if !failure.is_interrupt() && self.place.is_one_of_several() {
-                self.place.say(&format!("failed: {}", failure.message()));
-            }
-            row.failure = Some(failure);
-        }
-        row
+    pub(super) async fn follow(self, work: &Work, news: Listener) -> InRegion<Row> {
+        let mut it = InRegion::new(&self.place, Row::default());
+        let followed = self.try_to_follow(work, news, &mut it.what).await;
+        it.ended(&self.place, followed)
     }
 
     async fn try_to_lead(&self, work: &Work, first: &First, row: &mut Row) -> Result<(), Failure> {
-        let plan = plan(&self.place, &work.image, &work.limits, &work.cancel).await?;
+        let plan = self.plan(work).await?;
         let image = of(&plan);
         first.is_of(&image);
         row.image = Some(image.clone());
@@ -121,7 +107,7 @@ impl Region {
             None => has_vault(session, names).await?,
         };
         let plan = match has_vault {
-            true => Some(plan(&self.place, &work.image, &work.limits, cancel).await?),
+            true => Some(self.plan(work).await?),
             false => None,
         };
         let image = match (&plan, &*work.image) {
@@ -170,6 +156,19 @@ impl Region {
                 self.copied(work, &source, row).await
             }
         }
+    }
+
+    async fn plan(&self, work: &Work) -> Result<Plan, Failure> {
+        let planned = plan(&self.place, &work.image, &work.limits, &work.cancel).await;
+        planned.map_err(|error| self.interrupted(error))
+    }
+
+    /// Ctrl-C is told in its own words: what goes on is another thing in each region.
+    fn interrupted(&self, error: PushError) -> Failure {
+        if error.is_interrupt() {
+            self.place.say(KEPT);
+        }
+        error.into()
     }
 
     /// Looks for an AMI that is there already.
@@ -261,7 +260,7 @@ impl Region {
         let image = of(&plan);
         if !work.is_dry {
             let pushed = send(&self.place, &work.image, plan, &work.limits, sent, cancel);
-            pushed.await?;
+            pushed.await.map_err(|error| self.interrupted(error))?;
         }
         is_sent();
         let request = ami.request(&self.place, image, self.vault.ami.clone())?;

@@ -2,8 +2,9 @@
 
 use super::super::Failure;
 use super::super::aws_args::AwsArgs;
+use super::super::regions::{Shown, shown_in_turn};
+use super::headed;
 use super::text::{age, bytes, when};
-use super::{heading, print_json};
 use clap::Args;
 use serde_json::json;
 use std::io::Write;
@@ -59,7 +60,8 @@ impl Gc {
             packs: self.grace,
             records: self.records,
         };
-        for place in &places {
+        let again = "the same command goes on there";
+        shown_in_turn(&places, self.json, out, again, async |place| {
             let (session, names) = (&place.session, &place.names);
             let mut garbage = look(session, names, OffsetDateTime::now_utc(), &limits).await?;
             if !self.dry_run && !garbage.is_empty() {
@@ -68,18 +70,16 @@ impl Gc {
             }
             let size: u64 = garbage.iter().map(|it| it.size).sum();
             if self.json {
-                let value = json!({
-                    "bucket": names.bucket(), "region": names.region, "dry-run": self.dry_run,
+                return Ok(Shown::Json(json!({
+                    "bucket": names.bucket(), "dry-run": self.dry_run,
                     "objects": garbage, "size": size,
-                });
-                print_json(out, &value)?;
-                continue;
+                })));
             }
-            heading(out, &places, place)?;
-            for it in &garbage {
+            let lines = garbage.iter().map(|it| {
                 let (size, written) = (bytes(it.size), when(it.written));
-                writeln!(out, "{written}  {size:>9}  {}", it.key).map_err(Failure::stdout)?;
-            }
+                format!("{written}  {size:>9}  {}\n", it.key)
+            });
+            let lines: String = lines.collect();
             let (count, size) = (garbage.len(), bytes(size));
             if self.dry_run {
                 say!("uploader: would delete {count} objects, {size}");
@@ -89,7 +89,8 @@ impl Gc {
                      {OLD_VERSION_DAYS} days"
                 );
             }
-        }
-        Ok(())
+            Ok(headed(place, &lines))
+        })
+        .await
     }
 }

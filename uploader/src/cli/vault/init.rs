@@ -2,7 +2,8 @@
 
 use super::super::Failure;
 use super::super::aws_args::{AwsArgs, Place};
-use super::{heading, print_json};
+use super::super::regions::{Shown, shown_in_turn};
+use super::headed;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -43,49 +44,42 @@ impl Init {
         out: &mut impl Write,
     ) -> Result<(), Failure> {
         let places = aws.places().await?;
-        for place in &places {
+        let again = "the same command goes on there, and leaves the others as they are";
+        shown_in_turn(&places, self.json, out, again, async |place| {
             let inspection = inspect(&place.session, &place.names, self.kms_key.as_deref()).await?;
-            if self.dry_run {
-                heading(out, &places, place)?;
-                self.print_plan(place, &inspection, out)?;
-            } else {
-                self.make(place, inspection, out, cancel).await?;
+            match self.dry_run {
+                true => self.plan(place, &inspection),
+                false => self.make(place, inspection, cancel).await,
             }
-        }
-        Ok(())
+        })
+        .await
     }
 
-    fn print_plan(
-        &self,
-        place: &Place,
-        inspection: &Inspection,
-        out: &mut impl Write,
-    ) -> Result<(), Failure> {
+    fn plan(&self, place: &Place, inspection: &Inspection) -> Result<Shown, Failure> {
         let changes = inspection.changes()?;
         if self.json {
             let all: Vec<Value> = changes.iter().map(|it| it.to_json(&place.names)).collect();
             let mut value = to_json(&place.names, inspection);
             value["changes"] = json!(all);
             value["dry-run"] = json!(true);
-            return print_json(out, &value);
+            return Ok(Shown::Json(value));
         }
-        if changes.is_empty() {
-            writeln!(out, "nothing to do").map_err(Failure::stdout)?;
-        }
-        for change in &changes {
-            let change = change.to_text(&place.names);
-            writeln!(out, "would {change}").map_err(Failure::stdout)?;
-        }
-        Ok(())
+        let lines = changes
+            .iter()
+            .map(|it| format!("would {}\n", it.to_text(&place.names)));
+        let lines: String = match changes.is_empty() {
+            true => "nothing to do\n".to_owned(),
+            false => lines.collect(),
+        };
+        Ok(headed(place, &lines))
     }
 
     async fn make(
         &self,
         place: &Place,
         inspection: Inspection,
-        out: &mut impl Write,
         cancel: &CancellationToken,
-    ) -> Result<(), Failure> {
+    ) -> Result<Shown, Failure> {
         let Place { session, names, .. } = place;
         let changes = inspection.changes()?;
         let count = if changes.is_empty() {
@@ -99,13 +93,14 @@ impl Init {
             let now = inspect(session, names, self.kms_key.as_deref()).await?;
             let mut value = to_json(names, &now);
             value["changes"] = json!(count);
-            return print_json(out, &value);
+            return Ok(Shown::Json(value));
         }
         let what = match count {
             0 => "nothing to do".to_owned(),
             1 => "1 change".to_owned(),
             count => format!("{count} changes"),
         };
-        writeln!(out, "{} in {}: {what}", names.bucket(), names.region).map_err(Failure::stdout)
+        let (bucket, region) = (names.bucket(), &names.region);
+        Ok(Shown::Text(format!("{bucket} in {region}: {what}\n")))
     }
 }

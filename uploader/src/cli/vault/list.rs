@@ -2,8 +2,9 @@
 
 use super::super::Failure;
 use super::super::aws_args::AwsArgs;
+use super::super::regions::{Shown, shown_in_turn};
+use super::headed;
 use super::text::{bytes, short_digest, when};
-use super::{heading, print_json};
 use clap::Args;
 use serde_json::json;
 use std::io::Write;
@@ -27,21 +28,19 @@ pub(super) struct List {
 impl List {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
         let places = aws.places().await?;
-        for place in &places {
+        let again = "nothing is known of these";
+        shown_in_turn(&places, self.json, out, again, async |place| {
             let images = list(&place.session, &place.names, self.name.as_deref()).await?;
             if self.json {
-                let (bucket, region) = (place.names.bucket(), &place.names.region);
-                let value = json!({"bucket": bucket, "region": region, "images": images});
-                print_json(out, &value)?;
-                continue;
+                let bucket = place.names.bucket();
+                return Ok(Shown::Json(json!({"bucket": bucket, "images": images})));
             }
-            heading(out, &places, place)?;
-            write!(out, "{}", table(&images)).map_err(Failure::stdout)?;
             if images.is_empty() {
                 say!("uploader: no images in {}", place.names.bucket());
             }
-        }
-        Ok(())
+            Ok(headed(place, &table(&images)))
+        })
+        .await
     }
 }
 

@@ -10,6 +10,7 @@ mod text;
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
 use super::interrupt::interruptible;
+use super::regions::Shown;
 use clap::{Args, Subcommand};
 use std::convert::Infallible;
 use std::io::Write;
@@ -91,15 +92,10 @@ async fn finishing<T>(
     .await
 }
 
-/// One line of JSON for each region.
-fn print_json(out: &mut impl Write, value: &serde_json::Value) -> Result<(), Failure> {
-    writeln!(out, "{value}").map_err(Failure::stdout)
-}
-
-/// What the lines of a region begin with: nothing where there is only one.
-fn heading(out: &mut impl Write, places: &[Place], place: &Place) -> Result<(), Failure> {
-    if places.len() > 1 {
-        writeln!(out, "{}:", place.session.region).map_err(Failure::stdout)?;
-    }
-    Ok(())
+/// A region's lines, below its name where there are several.
+fn headed(place: &Place, lines: &str) -> Shown {
+    Shown::Text(match place.is_one_of_several() {
+        true => format!("{}:\n{lines}", place.session.region),
+        false => lines.to_owned(),
+    })
 }

@@ -2,7 +2,8 @@
 
 use super::super::Failure;
 use super::super::aws_args::{AwsArgs, Place};
-use super::{heading, print_json};
+use super::super::regions::{Shown, shown_in_turn};
+use super::headed;
 use clap::Args;
 use serde_json::json;
 use std::io::Write;
@@ -63,7 +64,15 @@ impl Remove {
                 "--dry-run shows what would be removed; --yes removes it".to_owned(),
             )));
         }
-        for (place, (removal, images)) in places.iter().zip(&removals) {
+        let again = "the same command goes on there";
+        shown_in_turn(&places, self.json, out, again, async |place| {
+            let its = places
+                .iter()
+                .zip(&removals)
+                .find(|(it, _)| it.names == place.names);
+            let Some((_, (removal, images))) = its else {
+                return Ok(Shown::Text(String::new()));
+            };
             if !self.dry_run && !removal.steps.is_empty() {
                 place.say_who();
                 let tell = |step: &Step| say!("uploader: {step}");
@@ -71,43 +80,30 @@ impl Remove {
                 remove(session, names, removal, self.key_days, &tell, cancel).await?;
             }
             if self.json {
-                let value = json!({
-                    "bucket": place.names.bucket(), "region": place.names.region,
-                    "dry-run": self.dry_run, "images": images,
+                return Ok(Shown::Json(json!({
+                    "bucket": place.names.bucket(), "dry-run": self.dry_run, "images": images,
                     "removed": removal.steps, "left": removal.left,
-                });
-                print_json(out, &value)?;
-                continue;
+                })));
             }
-            heading(out, &places, place)?;
-            self.print(place, removal, *images, out)
-                .map_err(Failure::stdout)?;
-        }
-        Ok(())
+            Ok(headed(place, &self.lines(place, removal, *images)))
+        })
+        .await
     }
 
-    fn print(
-        &self,
-        place: &Place,
-        removal: &Removal,
-        images: usize,
-        out: &mut impl Write,
-    ) -> std::io::Result<()> {
+    fn lines(&self, place: &Place, removal: &Removal, images: usize) -> String {
+        let bucket = place.names.bucket();
+        let mut lines = Vec::new();
         if removal.steps.is_empty() {
-            writeln!(out, "there is no vault {}", place.names.bucket())?;
+            lines.push(format!("there is no vault {bucket}\n"));
         } else if self.dry_run {
-            for step in &removal.steps {
-                writeln!(out, "would {step}")?;
-            }
+            lines.extend(removal.steps.iter().map(|step| format!("would {step}\n")));
             if images > 0 {
-                writeln!(out, "{images} images are in it: only with --force")?;
+                lines.push(format!("{images} images are in it: only with --force\n"));
             }
         } else {
-            writeln!(out, "{} is removed", place.names.bucket())?;
+            lines.push(format!("{bucket} is removed\n"));
         }
-        for left in &removal.left {
-            writeln!(out, "left: {left}")?;
-        }
-        Ok(())
+        lines.extend(removal.left.iter().map(|left| format!("left: {left}\n")));
+        lines.concat()
     }
 }

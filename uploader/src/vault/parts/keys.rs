@@ -37,14 +37,15 @@ pub(in super::super) async fn inspect(
     let given = match given {
         None => None,
         Some(id) => {
-            Some(
-                find(session, names, id, false)
-                    .await?
-                    .ok_or_else(|| VaultError::NoKey {
-                        key: id.to_owned(),
-                        region: names.region.clone(),
-                    })?,
-            )
+            let found = match find(session, names, id, false).await {
+                // What can be no key's id, ARN or alias.
+                Err(VaultError::Aws(error)) if error.kind == Kind::Refused => None,
+                found => found?,
+            };
+            Some(found.ok_or_else(|| VaultError::NoKey {
+                key: id.to_owned(),
+                region: names.region.clone(),
+            })?)
         }
     };
     let wanted = given.as_ref().map(|it| it.arn.clone());

@@ -237,5 +237,6 @@ fn fault(is_transient: bool) -> Event {
         text: "as the model wants it".to_owned(),
         is_transient,
         is_denied: false,
+        sign_in: None,
     })
 }
