@@ -25,6 +25,18 @@ pub struct Module {
     pub depends: Vec<String>,
     /// `alias=` patterns of `.modinfo` (shell wildcards), matched against `modalias` in sysfs.
     pub aliases: Vec<String>,
-    /// Loaded at start, whether or not a device asks for it.
-    pub always: bool,
+    /// When it is loaded.
+    pub load: Load,
+}
+
+/// When a module is loaded: the greater, the earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Load {
+    /// When a device asks for it.
+    ForDevice,
+    /// Whether or not a device asks for it, some time before the application starts.
+    Always,
+    /// Before root is looked for: without it root can't be mounted.
+    ForRoot,
 }

@@ -1,23 +1,25 @@
 //! The modules that the guest needs on the machines it is made for.
 
+use imgtool_init::modules::Load;
+
 use super::modules::WantedModule;
 
-const fn module(name: &str, always: bool, optional: bool) -> WantedModule<'_> {
+const fn module(name: &str, load: Load, optional: bool) -> WantedModule<'_> {
     WantedModule {
         name,
-        always,
+        load,
         optional,
     }
 }
 
 /// When a device asks for it.
 const fn device(name: &str) -> WantedModule<'_> {
-    module(name, false, false)
+    module(name, Load::ForDevice, false)
 }
 
 /// When a device asks for it, and if the kernel has it.
 const fn device_if_there(name: &str) -> WantedModule<'_> {
-    module(name, false, true)
+    module(name, Load::ForDevice, true)
 }
 
 /// Modules for EC2 (Nitro and Xen) and QEMU, with Debian's kernels.
@@ -28,11 +30,11 @@ const fn device_if_there(name: &str) -> WantedModule<'_> {
 pub const GUEST_MODULES: &[WantedModule<'static>] = &[
     // The root file system, and the checksum that it asks the kernel's crypto API for by name:
     // no `depends=` says so. Newer kernels have it in ext4 itself.
-    module("crc32c_generic", true, true),
-    module("ext4", true, false),
+    module("crc32c_generic", Load::ForRoot, true),
+    module("ext4", Load::ForRoot, false),
     // The ACPI power button, as an input event.
-    module("button", true, false),
-    module("evdev", true, false),
+    module("button", Load::Always, false),
+    module("evdev", Load::Always, false),
     // Disks: Nitro and QEMU; QEMU; Xen; QEMU's IDE, and Xen's before its drivers take over.
     device("nvme"),
     device("virtio_blk"),

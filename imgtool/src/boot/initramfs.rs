@@ -45,7 +45,7 @@ pub fn initramfs(spec: InitramfsSpec<'_>) -> Result<Vec<u8>, BootError> {
                 path: format!("/{}", path_of(m)),
                 depends: m.depends.clone(),
                 aliases: m.aliases.clone(),
-                always: m.always,
+                load: m.load,
             })
             .collect(),
     };
@@ -138,6 +138,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use imgtool_init::config::Run;
+    use imgtool_init::modules::Load;
 
     use super::*;
 
@@ -159,7 +160,7 @@ mod tests {
             bytes: format!("code of {name}").into(),
             depends: depends.iter().map(|d| d.to_string()).collect(),
             aliases: vec![format!("pci:{name}*")],
-            always: depends.is_empty(),
+            load: Load::ForDevice,
         }
     }
 

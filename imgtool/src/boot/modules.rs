@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use imgtool_init::modules::Load;
+
 use super::deb::{is_deb, read_deb};
 use super::decompress::{Compression, read_bounded};
 use super::error::BootError;
@@ -62,8 +64,8 @@ const KEPT: &[&str] = &[
 pub struct WantedModule<'a> {
     /// Its name, with hyphens or underscores.
     pub name: &'a str,
-    /// Loaded at start, whether or not a device asks for it.
-    pub always: bool,
+    /// When it is loaded.
+    pub load: Load,
     /// No error if the kernel does not have it.
     pub optional: bool,
 }
@@ -79,8 +81,8 @@ pub struct LoadedModule {
     pub depends: Vec<String>,
     /// `alias=` patterns.
     pub aliases: Vec<String>,
-    /// Loaded at start, whether or not a device asks for it.
-    pub always: bool,
+    /// When it is loaded.
+    pub load: Load,
 }
 
 /// The modules that belong to a kernel.
@@ -356,7 +358,8 @@ pub fn select_modules(
             continue;
         }
         if let Some(at) = selection.add(&name, None, 0)? {
-            selection.modules[at].always |= w.always;
+            let selected = &mut selection.modules[at];
+            selected.load = selected.load.max(w.load);
         }
     }
     Ok(selection.modules)
@@ -433,7 +436,7 @@ impl Selection<'_> {
             bytes,
             depends,
             aliases: info.aliases,
-            always: false,
+            load: Load::ForDevice,
         });
         self.state.insert(name.to_owned(), State::Done(Some(at)));
         Ok(Some(at))

@@ -20,7 +20,7 @@ pub use error::SpecError;
 pub use file::{AddEntry, SpecFile, load, parse};
 pub use host::{HostConfig, load_host_config, parse_host_config};
 pub use identity::{derive_u32, derive_uuid, identity, purpose};
-pub use resolve::{Overrides, default_name, resolve};
+pub use resolve::{Overrides, WITHOUT_GROWTH, default_name, resolve};
 pub use size::{ByteSize, MAX_DISK, Size};
 pub use template::TEMPLATE;
 pub use value::{

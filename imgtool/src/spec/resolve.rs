@@ -13,7 +13,7 @@ const DEFAULT_MAX_SIZE: u64 = 64 << 30;
 /// The usual size of a disk whose root does not grow: PID 1 writes `/etc/resolv.conf` there, and of free
 /// blocks Linux keeps a fiftieth of the file system, 16 MiB at most, to itself (ext4's
 /// `reserved_clusters`).
-const WITHOUT_GROWTH: Size = Size::Fit { extra: 17 << 20 };
+pub const WITHOUT_GROWTH: Size = Size::Fit { extra: 17 << 20 };
 
 /// What the command line says; `None` and empty mean: nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::program::Program;
 use super::{roots, tags};
 use imgtool::build::{self, BuildError, Context, Outputs, Prepared, Written};
 use imgtool::pass::Progress;
-use imgtool::spec::{Addition, HostConfig, Overrides, Spec, SpecError};
+use imgtool::spec::{Addition, HostConfig, Overrides, Spec, SpecError, WITHOUT_GROWTH};
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -146,6 +146,8 @@ fn spec(app: &Path, boot: &Boot, host: &HostConfig, roots: &Path) -> Result<Spec
     let mut spec = imgtool::spec::resolve(Some(app), None, &overrides, host)?;
     // The program waits itself, once there is nothing left to do without a network.
     spec.app.wait_for_network = Some(false);
+    // Nothing is kept there.
+    (spec.grow, spec.size) = (false, WITHOUT_GROWTH);
     Ok(spec)
 }
 

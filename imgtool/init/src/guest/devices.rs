@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use imgtool_init::modules::Module;
+use imgtool_init::modules::{Load, Module};
 use rustix::io::Errno;
 
 use super::wildcard;
 
 /// The initramfs' modules, and what was done with them so far.
+#[derive(Clone)]
 pub(crate) struct Modules {
     modules: Vec<Module>,
     by_name: BTreeMap<String, usize>,
@@ -35,10 +36,10 @@ impl Modules {
         }
     }
 
-    /// Loads those that no device asks for.
-    pub(crate) fn load_always(&mut self) {
+    /// Loads those that no device asks for and whose time it is.
+    pub(crate) fn load_all(&mut self, due: Load) {
         for index in 0..self.modules.len() {
-            if self.modules[index].always {
+            if self.modules[index].load == due {
                 self.load(index);
             }
         }
@@ -140,7 +141,7 @@ mod tests {
             path: format!("/nonexistent/{name}.ko"),
             depends: Vec::new(),
             aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
-            always: false,
+            load: Load::ForDevice,
         }
     }
 

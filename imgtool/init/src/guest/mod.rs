@@ -31,7 +31,7 @@ use std::path::Path;
 use std::thread;
 
 use imgtool_init::config::{self, GuestConfig, Run};
-use imgtool_init::modules::{self, ModuleIndex};
+use imgtool_init::modules::{self, Load, ModuleIndex};
 use serde::de::DeserializeOwned;
 
 use self::devices::Modules;
@@ -68,13 +68,13 @@ fn boot() -> Result<Never> {
     set_hostname(&config.hostname);
 
     let mut modules = Modules::new(index.modules);
+    modules.load_all(Load::ForRoot);
     let mut root = root::find(&mut modules, &config.root_partition)?;
+    // Checking their signatures takes longest. What both want, the kernel loads once.
+    let mut more = modules.clone();
     thread::scope(|scope| {
         // What root did not need, a network card say, before the modules are gone.
-        scope.spawn(|| {
-            modules.load_always();
-            modules.load_for_devices();
-        });
+        scope.spawn(|| modules.load_for_devices());
         if config.grow
             && let Err(failure) = grow::partition(&mut root)
         {
@@ -86,9 +86,10 @@ fn boot() -> Result<Never> {
         {
             say!("warning: the root file system did not grow: {failure}");
         }
+        more.load_all(Load::Always);
         Ok(())
     })?;
-    drop(modules);
+    drop((modules, more));
 
     match config.run {
         Run::Init { path } => handover::to_init(&path),

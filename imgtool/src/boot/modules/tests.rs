@@ -9,7 +9,7 @@ const VERSION: &str = "9.9-cloud";
 const fn want(name: &str) -> WantedModule<'_> {
     WantedModule {
         name,
-        always: false,
+        load: Load::ForDevice,
         optional: false,
     }
 }
@@ -94,7 +94,7 @@ fn changed(name: &str, bytes: Vec<u8>) -> Kernel {
 fn dependencies_come_first_and_what_is_built_in_is_left_out() {
     let kernel = packaged(&sample(), "lib/modules").unwrap();
     let always = WantedModule {
-        always: true,
+        load: Load::Always,
         ..want("virtio")
     };
     let wanted = [
@@ -112,7 +112,7 @@ fn dependencies_come_first_and_what_is_built_in_is_left_out() {
     assert_eq!(modules[2].depends, ["virtio", "virtio_ring"]);
     assert_eq!(modules[2].aliases, ["virtio:d00000002v*"]);
     assert_eq!(modules[3].aliases, ["xen:vif", "xenbus:vif"]);
-    let always: Vec<_> = modules.iter().map(|m| m.always).collect();
+    let always: Vec<_> = modules.iter().map(|m| m.load == Load::Always).collect();
     assert_eq!(always, [false, true, false, false]);
 }
 
