@@ -10,7 +10,9 @@ use clap::Args;
 use serde_json::json;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 use uploader::agent::action::{Action, Outcome};
 use uploader::agent::executor::{Agent, Ended};
 use uploader::agent::machine::Machine;
@@ -28,6 +30,8 @@ const VISIBILITY: u32 = 60;
 const PAUSE: u32 = 15;
 /// Times that a request is taken up, likewise.
 const TRIES: u32 = 20;
+/// How long the answer to the first poll is waited for once the agent was told to stop.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 /// Snapshots that are begun for one request before it is given up.
 const MAX_ATTEMPTS: u32 = 5;
 /// Most times that a request is taken up: then its record is brought to an end, which may be disturbed,
@@ -137,12 +141,8 @@ impl AgentArgs {
                 (aws.place().await?, self.idle, id)
             }
         };
-        let ready = match self.from_instance {
-            true => from_instance::ready(&place).await?,
-            false => Ready::find(&place.session, &place.names).await?,
-        };
-        let agent = self.agent(&place, ready.vault_key, id);
         place.say_who();
+        let asks = || say!("uploader: takes requests from {}", place.names.queue());
         let until = Until {
             idle,
             once: self.once,
@@ -150,14 +150,25 @@ impl AgentArgs {
         };
         let printed = Mutex::new((out, Ok(())));
         let ran = interruptible(async |cancel| {
+            let Place { session, names, .. } = &place;
+            let found = async {
+                match self.from_instance {
+                    true => from_instance::ready(&place, self.visibility, &asks).await,
+                    false => Ready::find(session, names, self.visibility, &asks).await,
+                }
+            };
+            // A request that is on its way goes back.
+            let ready = tokio::select! {
+                biased;
+                found = found => found?,
+                () = stopped(&cancel) => return Err(Failure::interrupted()),
+            };
+            let agent = self.agent(&place, ready.vault_key, id);
             let told = |told: Told<'_>| {
                 if let (Told::Action(action), true) = (&told, self.verbose) {
                     say!("uploader: step {}", action.name());
                 }
                 say(&told);
-                if let Told::Asks = told {
-                    say!("uploader: takes requests from {}", place.names.queue());
-                }
                 let Told::Ended(ended) = told else {
                     return;
                 };
@@ -177,7 +188,7 @@ impl AgentArgs {
                     cancel.cancel();
                 }
             };
-            run(&agent, &ready.queues, until, &told, &cancel)
+            run(&agent, &ready.queues, ready.first, until, &told, &cancel)
                 .await
                 .map_err(Failure::from)
         })
@@ -234,6 +245,12 @@ impl AgentArgs {
     }
 }
 
+/// Ends a moment after somebody said stop.
+async fn stopped(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(LAST_ANSWER).await;
+}
+
 fn agent_id(text: &str) -> Result<String, String> {
     match is_id(text) {
         true => Ok(text.to_owned()),
@@ -270,8 +287,6 @@ fn say(told: &Told<'_>) {
                 say!("uploader: laid aside for {delay} s: {reason}");
             }
         },
-        // The queue's name comes with it.
-        Told::Asks => {}
         Told::Ended(Ended::Stopped) => {
             say!("uploader: stopped; the request is left to the next agent");
         }
