@@ -2,36 +2,39 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io;
 use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
 
 use imgtool_init::modules::{Load, Module};
 use rustix::io::Errno;
 
+use super::failure::{Context, Failure, Result};
 use super::wildcard;
 
 /// The initramfs' modules, and what was done with them so far.
-#[derive(Clone)]
 pub(crate) struct Modules {
     modules: Vec<Module>,
     by_name: BTreeMap<String, usize>,
-    /// Whether an attempt was made, for each module.
-    tried: Vec<bool>,
+    /// The file of each module that no attempt was made to load: they are open, so that the initramfs
+    /// may go.
+    files: Vec<Option<io::Result<File>>>,
     /// `modalias` files that were looked at.
     seen: BTreeSet<PathBuf>,
 }
 
 impl Modules {
-    pub(crate) fn new(modules: Vec<Module>) -> Self {
+    pub(crate) fn open(modules: Vec<Module>) -> Self {
         let by_name = modules
             .iter()
             .enumerate()
             .map(|(i, m)| (m.name.clone(), i))
             .collect();
-        let tried = vec![false; modules.len()];
+        let files = modules.iter().map(|m| Some(File::open(&m.path))).collect();
         Self {
             modules,
             by_name,
-            tried,
+            files,
             seen: BTreeSet::new(),
         }
     }
@@ -60,6 +63,19 @@ impl Modules {
         }
     }
 
+    /// Loads in a thread of its own what the devices ask for: the kernel checks a signature for each
+    /// module, which takes time.
+    pub(crate) fn load_in_background(mut self) -> Result<Loading> {
+        let loading = thread::Builder::new()
+            .name("modules".into())
+            .spawn(move || {
+                self.load_for_devices();
+                self
+            })
+            .context(|| "can't start a thread".to_owned())?;
+        Ok(Loading(loading))
+    }
+
     /// The `modalias` of each device that was not there at the last call.
     fn new_devices(&mut self) -> Vec<String> {
         let mut found = Vec::new();
@@ -79,10 +95,10 @@ impl Modules {
 
     /// Loads one module after those it depends on; whether anything was new about it.
     fn load(&mut self, index: usize) -> bool {
-        // Set before its dependencies are loaded: a cycle ends here.
-        if std::mem::replace(&mut self.tried[index], true) {
+        // Taken before its dependencies are loaded: a cycle ends here.
+        let Some(file) = self.files[index].take() else {
             return false;
-        }
+        };
         for name in self.modules[index].depends.clone() {
             match self.by_name.get(&name) {
                 Some(&needed) => {
@@ -95,8 +111,7 @@ impl Modules {
             }
         }
         let module = &self.modules[index];
-        let loaded = File::open(&module.path)
-            .and_then(|file| Ok(rustix::system::finit_module(file, c"", 0)?));
+        let loaded = file.and_then(|file| Ok(rustix::system::finit_module(file, c"", 0)?));
         match loaded {
             Ok(()) => true,
             Err(error) if Errno::from_io_error(&error) == Some(Errno::EXIST) => true,
@@ -105,6 +120,22 @@ impl Modules {
                 true
             }
         }
+    }
+}
+
+/// Modules that are being loaded.
+pub(crate) struct Loading(JoinHandle<Modules>);
+
+impl Loading {
+    /// Waits for those that devices ask for; [`Load::Always`] is left to do.
+    pub(crate) fn wait(self) -> Result<Modules> {
+        let mut modules = self
+            .0
+            .join()
+            .map_err(|_| Failure::new("loading modules ended early".to_owned()))?;
+        // While root became `/`, there was no `/sys` for a moment.
+        modules.load_for_devices();
+        Ok(modules)
     }
 }
 
@@ -162,7 +193,7 @@ mod tests {
         let mut b = module("b", &[]);
         a.depends = vec!["b".into(), "missing".into()];
         b.depends = vec!["a".into()];
-        let mut modules = Modules::new(vec![a, b]);
+        let mut modules = Modules::open(vec![a, b]);
         assert!(modules.load(0));
         assert!(!modules.load(1));
     }

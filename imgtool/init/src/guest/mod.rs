@@ -28,7 +28,6 @@ mod wildcard;
 
 use std::fs;
 use std::path::Path;
-use std::thread;
 
 use imgtool_init::config::{self, GuestConfig, Run};
 use imgtool_init::modules::{self, Load, ModuleIndex};
@@ -67,36 +66,32 @@ fn boot() -> Result<Never> {
     let index: ModuleIndex = read_json(modules::PATH)?;
     set_hostname(&config.hostname);
 
-    let mut modules = Modules::new(index.modules);
+    let mut modules = Modules::open(index.modules);
     modules.load_all(Load::ForRoot);
     let mut root = root::find(&mut modules, &config.root_partition)?;
-    // Checking their signatures takes longest. What both want, the kernel loads once.
-    let mut more = modules.clone();
-    thread::scope(|scope| {
-        // What root did not need, a network card say, before the modules are gone.
-        scope.spawn(|| modules.load_for_devices());
-        if config.grow
-            && let Err(failure) = grow::partition(&mut root)
-        {
-            say!("warning: the root partition did not grow: {failure}");
-        }
-        mount::root(&root)?;
-        if config.grow
-            && let Err(failure) = grow::file_system(&root)
-        {
-            say!("warning: the root file system did not grow: {failure}");
-        }
-        more.load_all(Load::Always);
-        Ok(())
-    })?;
-    drop((modules, more));
+    // What root did not need: a network card, say.
+    let loading = modules.load_in_background()?;
+    if config.grow
+        && let Err(failure) = grow::partition(&mut root)
+    {
+        say!("warning: the root partition did not grow: {failure}");
+    }
+    mount::root(&root)?;
+    if config.grow
+        && let Err(failure) = grow::file_system(&root)
+    {
+        say!("warning: the root file system did not grow: {failure}");
+    }
 
     match config.run {
-        Run::Init { path } => handover::to_init(&path),
+        Run::Init { path } => {
+            loading.wait()?.load_all(Load::Always);
+            handover::to_init(&path)
+        }
         Run::Application(application) => {
             mount::for_application()?;
             switch::root()?;
-            supervise::run(&application)
+            supervise::run(&application, loading)
         }
     }
 }

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use imgtool_init::config::{Application, Restart};
 use imgtool_init::console::{EXITED, STARTED};
+use imgtool_init::modules::Load;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitStatus, kill_process_group};
 
 use super::Never;
 use super::app::{self, Program};
+use super::devices::Loading;
 use super::failure::Result;
 use super::network::Network;
 use super::power::{self, Buttons, End};
@@ -46,8 +48,8 @@ enum State {
     },
 }
 
-/// Looks after one application until the machine ends.
-pub(crate) fn run(config: &Application) -> Result<Never> {
+/// Looks after one application until the machine ends. Meanwhile modules are loaded.
+pub(crate) fn run(config: &Application, loading: Loading) -> Result<Never> {
     let signals = Signals::block()?;
     power::take_requests();
     if let Err(failure) = app::give_console(config) {
@@ -67,6 +69,7 @@ pub(crate) fn run(config: &Application) -> Result<Never> {
         // Not even for the interface.
         supervisor.start()?;
     }
+    let mut modules = loading.wait()?;
     if let Some(network) = network.and_then(Network::start)
         && config.wait_for_network
     {
@@ -75,6 +78,8 @@ pub(crate) fn run(config: &Application) -> Result<Never> {
             until: Instant::now() + NETWORK,
         };
     }
+    modules.load_all(Load::Always);
+    drop(modules);
     let buttons = Buttons::open();
     supervisor.live(signals, buttons)
 }
