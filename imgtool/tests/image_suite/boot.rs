@@ -29,6 +29,8 @@ matrix! {
     debian_uefi_nvme: debian_runs_a_command("uefi", "nvme");
     debian_uefi_virtio: debian_runs_a_command("uefi", "virtio");
     debian_uefi_ide: debian_runs_a_command("uefi", "ide");
+    generic_bios_ide: modules_find_root("bios", "ide");
+    generic_uefi_nvme: modules_find_root("uefi", "nvme");
     systemd_bios_virtio: systemd_reaches_its_login_prompt("bios", "virtio");
     systemd_uefi_nvme: systemd_reaches_its_login_prompt("uefi", "nvme");
 }
@@ -93,6 +95,20 @@ fn debian_runs_a_command(firmware: &str, disk: &str) {
         ],
     );
     assert_eq!(ran.result["firmware"], firmware);
+}
+
+/// A kernel that can't read root without modules.
+fn modules_find_root(firmware: &str, disk: &str) {
+    let (Some(sample), Some(kernel)) = (sample(), generic_kernel()) else {
+        return;
+    };
+    let dir = scratch();
+    let image = dir.path().join("generic.img");
+    build(&sample, &image, &["--kernel", kernel.to_str().unwrap()]);
+    let serves = ["--expect", "hello: listening", "--power-off"];
+    let machine = ["--firmware", firmware, "--disk", disk];
+    let ran = run(&image, &[&machine[..], &serves[..]].concat());
+    ran.expect(0, "expected", &["root file system grown", "powering off"]);
 }
 
 /// systemd as the image's own init, which acts on the power button by logind.

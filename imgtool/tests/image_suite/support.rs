@@ -56,6 +56,12 @@ pub(crate) fn boot_files() -> Option<(PathBuf, PathBuf)> {
     Some((file("kernel"), file("stub")))
 }
 
+/// Package of a kernel that has ext4 and the disks' drivers as modules.
+pub(crate) fn generic_kernel() -> Option<PathBuf> {
+    prepared()?;
+    made(".imgtool/generic.deb", "`.ci/setup --test`")
+}
+
 /// The sample, a static binary.
 pub(crate) fn sample() -> Option<PathBuf> {
     prepared()?;
@@ -68,13 +74,13 @@ pub(crate) fn sample() -> Option<PathBuf> {
 /// Debian's minbase, as a tar archive.
 pub(crate) fn debian() -> Option<PathBuf> {
     prepared()?;
-    made(".imgtool/debian.tar", "`just trees`")
+    made(".imgtool/debian.tar", "`.ci/setup --test`")
 }
 
 /// The same with systemd.
 pub(crate) fn debian_systemd() -> Option<PathBuf> {
     prepared()?;
-    made(".imgtool/debian-systemd.tar", "`just trees`")
+    made(".imgtool/debian-systemd.tar", "`.ci/setup --test`")
 }
 
 /// Runs a command and gives what it printed, whatever its exit code.
