@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Most bytes of an answer to a question of our own.
 const MOST_ANSWER: usize = 64 << 20;
+/// How often LocalStack is asked for what it fails to tell.
+const LOOKS: usize = 3;
 
 /// A client of LocalStack with a pool of connections.
 #[derive(Clone)]
@@ -107,6 +109,27 @@ impl Upstream {
             .await
             .map_err(|error| AwsError::unavailable(format!("LocalStack's answer: {error}")))?;
         Ok((parts.status, body))
+    }
+
+    /// Asks for something that the asking does not change. LocalStack sometimes fails where requests
+    /// come at the same time: then it is asked again.
+    ///
+    /// # Errors
+    /// [`AwsError::unavailable`] if LocalStack does not answer.
+    pub async fn look(
+        &self,
+        caller: &Caller,
+        service: &str,
+        uri: &str,
+    ) -> Result<(StatusCode, Bytes), AwsError> {
+        let ask = || self.ask(caller, service, http::Request::get(uri), Bytes::new());
+        for _ in 1..LOOKS {
+            let answer = ask().await?;
+            if !answer.0.is_server_error() {
+                return Ok(answer);
+            }
+        }
+        ask().await
     }
 
     /// Asks something in a caller's name, of which the answer's headers are of use.

@@ -19,7 +19,8 @@ impl Clock for FixedClock {
     }
 }
 
-/// Answers by account, path and query: `111111111111 /vault?policy`; what is not there is 404.
+/// Answers by account, path and query: `111111111111 /vault?policy`; what is not there is 404. Before
+/// it is told, it fails as often as `failures of /vault?policy` has letters.
 type Answers = Arc<Mutex<BTreeMap<String, String>>>;
 
 async fn checks_on(answers: Answers) -> Checks {
@@ -54,14 +55,21 @@ async fn answer(
         .unwrap()
         .to_owned();
     let account = scope.split_once("Credential=").unwrap().1[..12].to_owned();
-    let name = format!("{account} {}", request.uri().path_and_query().unwrap());
-    let any = format!("* {}", request.uri().path_and_query().unwrap());
+    let path = request.uri().path_and_query().unwrap().clone();
+    let (name, any) = (format!("{account} {path}"), format!("* {path}"));
     let target = request
         .headers()
         .get("x-amz-target")
         .map(|it| it.to_str().unwrap().to_owned());
     request.into_body().collect().await.unwrap();
-    let answers = answers.lock().unwrap();
+    let mut answers = answers.lock().unwrap();
+    if let Some(failures) = answers.get_mut(&format!("failures of {path}"))
+        && failures.pop().is_some()
+    {
+        let mut response = http::Response::new(full(""));
+        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        return response;
+    }
     let found = match target {
         Some(target) => answers.get(&target),
         None => answers.get(&name).or_else(|| answers.get(&any)),
@@ -162,6 +170,18 @@ async fn a_policy_is_forgotten_when_it_changes() {
         .insert("* /vault?policy".to_owned(), TLS_ONLY.to_owned());
     checks.after(&caller(), "s3", &request("PUT", "/vault?policy", &[]));
     assert_eq!(code(&checks, &plain, &get, None).await, "AccessDenied");
+}
+
+#[tokio::test]
+async fn what_localstack_fails_to_tell_is_asked_again() {
+    for (failures, want) in [("xx", "ok"), ("xxx", "ServiceUnavailable")] {
+        let answers = vault(None);
+        let of = "failures of /vault?location".to_owned();
+        answers.lock().unwrap().insert(of, failures.to_owned());
+        let checks = checks_on(answers).await;
+        let get = request("GET", "/vault/k", &[]);
+        assert_eq!(code(&checks, &caller(), &get, None).await, want);
+    }
 }
 
 #[tokio::test]

@@ -75,9 +75,9 @@ pub async fn ask(
     expected: Option<&Account>,
     name: &str,
 ) -> Result<Option<Bucket>, AwsError> {
-    let get = |what: &'static str| {
+    let get = async |what: &'static str| {
         let uri = format!("/{name}?{what}");
-        upstream.ask(caller, "s3", http::Request::get(uri), Bytes::new())
+        upstream.look(caller, "s3", &uri).await
     };
     let (location, policy, encryption, block, ownership) = tokio::try_join!(
         get("location"),
@@ -154,9 +154,7 @@ async fn owner(
             ..caller.clone()
         };
         let uri = format!("/?prefix={name}&max-buckets=1");
-        let (status, body) = upstream
-            .ask(&as_account, "s3", http::Request::get(uri), Bytes::new())
-            .await?;
+        let (status, body) = upstream.look(&as_account, "s3", &uri).await?;
         if status.is_success() && xml::texts(&body, "Name").iter().any(|it| it == name) {
             return Ok(Some(account));
         }
