@@ -77,7 +77,8 @@ def direct(image, parts, work):
     command = (
         "qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot "
         "-machine q35,smm=off,graphics=off -accel tcg,thread=multi "
-        "-cpu max,la57=off,erms=off,fsrm=off -m 1024M -smp 1 -device virtio-blk-pci,drive=disk -netdev user,id=network "
+        "-cpu max,la57=off,erms=off,fsrm=off -m 1024M -smp 1 "
+        "-device virtio-blk-pci,drive=disk -netdev user,id=network "
         "-device virtio-net-pci,netdev=network,romfile= -device virtio-rng-pci "
         "-serial stdio -monitor none"
     ).split()

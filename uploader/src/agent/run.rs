@@ -21,7 +21,7 @@ const MAX_PAUSE: u64 = 60;
 /// How often the loop comes round where nothing happens.
 const COME_ROUND_EVERY: Duration = Duration::from_secs(30);
 /// How long the answer to a poll is waited for once the agent was told to stop.
-const LAST_ANSWER: Duration = Duration::from_secs(2);
+pub const LAST_ANSWER: Duration = Duration::from_secs(2);
 
 /// How much an agent does at a time, and when it ends by itself.
 #[derive(Clone, Copy, Debug)]

@@ -10,13 +10,12 @@ use clap::Args;
 use serde_json::json;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uploader::agent::action::{Action, Outcome};
 use uploader::agent::executor::{Agent, Ended};
 use uploader::agent::machine::Machine;
-use uploader::agent::{Ready, Told, Until, run};
+use uploader::agent::{LAST_ANSWER, Ready, Told, Until, run};
 use uploader::blocks::Limits;
 use uploader::converter::heartbeat::is_id;
 use uploader::request::Whereabouts;
@@ -30,8 +29,6 @@ const VISIBILITY: u32 = 60;
 const PAUSE: u32 = 15;
 /// Times that a request is taken up, likewise.
 const TRIES: u32 = 20;
-/// How long the answer to the first poll is waited for once the agent was told to stop.
-const LAST_ANSWER: Duration = Duration::from_secs(2);
 /// Snapshots that are begun for one request before it is given up.
 const MAX_ATTEMPTS: u32 = 5;
 /// Most times that a request is taken up: then its record is brought to an end, which may be disturbed,
