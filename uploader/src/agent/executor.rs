@@ -78,7 +78,7 @@ impl Agent {
             };
             if cancel.is_cancelled() && !is_last(&action) {
                 // All that counts is recorded, or is made again without doing it twice.
-                queues.requests.release(&self.session, message, 0).await;
+                queues.release(&self.session, message, 0).await;
                 return Ended::Stopped;
             }
             tracing::debug!(?event, "answer");
@@ -104,7 +104,7 @@ impl Agent {
         loop {
             tokio::time::sleep(Duration::from_secs(u64::from(visibility / 3).max(1))).await;
             let seconds = i32::try_from(visibility).unwrap_or(i32::MAX);
-            if let Err(error) = queues.requests.hide(&self.session, message, seconds).await {
+            if let Err(error) = queues.hide(&self.session, message, seconds).await {
                 tracing::warn!(%error, "another agent may get the message, too");
             }
         }
@@ -170,10 +170,10 @@ impl Agent {
             Action::DeadLetter { id, reason } => {
                 queues.dead_letter(session, message, *id, reason).await
             }
-            Action::DeleteMessage => queues.requests.delete(session, message).await,
+            Action::DeleteMessage => queues.delete(session, message).await,
             Action::Release(delay) => {
                 let seconds = i32::try_from(*delay).unwrap_or(i32::MAX);
-                queues.requests.release(session, message, seconds).await;
+                queues.release(session, message, seconds).await;
                 Event::Released
             }
             Action::Wait(pause) => {

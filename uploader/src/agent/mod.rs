@@ -17,7 +17,7 @@ pub(crate) mod snapshots;
 mod sweep;
 pub mod tags;
 
-pub use run::{AgentError, LAST_ANSWER, Ready, Told, Until, run, vault_key};
+pub use run::{AgentError, Ready, Told, Until, run, vault_key};
 
 use std::sync::Arc;
 use time::OffsetDateTime;

@@ -18,17 +18,10 @@ pub const REASON: &str = "reason";
 /// Attribute of a dead letter: the request's id.
 pub const REQUEST: &str = "request";
 
-/// A vault's queue of requests.
-#[derive(Clone, Debug)]
-pub struct RequestQueue {
-    url: String,
-}
-
 /// A vault's two queues.
 #[derive(Clone, Debug)]
 pub struct Queues {
-    /// That of requests.
-    pub requests: RequestQueue,
+    requests: String,
     dead: String,
 }
 
@@ -76,29 +69,15 @@ impl QueueError {
     }
 }
 
-impl RequestQueue {
-    /// That of a vault.
+impl Queues {
+    /// Those of a vault.
     ///
     /// # Errors
-    /// It is missing, or SQS refuses.
-    pub async fn find(session: &Session, names: &Names) -> Result<RequestQueue, QueueError> {
-        let url = url(session, names, names.queue()).await?;
-        Ok(RequestQueue { url })
-    }
-
-    /// With the one of dead letters.
-    ///
-    /// # Errors
-    /// That one is missing, or SQS refuses.
-    pub async fn and_dead_letters(
-        &self,
-        session: &Session,
-        names: &Names,
-    ) -> Result<Queues, QueueError> {
-        let dead = url(session, names, names.dead_letter_queue()).await?;
+    /// One is missing, or SQS refuses.
+    pub async fn find(session: &Session, names: &Names) -> Result<Queues, QueueError> {
         Ok(Queues {
-            requests: self.clone(),
-            dead,
+            requests: url(session, names, names.queue()).await?,
+            dead: url(session, names, names.dead_letter_queue()).await?,
         })
     }
 
@@ -116,7 +95,7 @@ impl RequestQueue {
         let answer = session
             .sqs
             .receive_message()
-            .queue_url(&self.url)
+            .queue_url(&self.requests)
             .max_number_of_messages(1)
             .wait_time_seconds(wait)
             .visibility_timeout(visibility)
@@ -161,7 +140,7 @@ impl RequestQueue {
         let answer = session
             .sqs
             .get_queue_attributes()
-            .queue_url(&self.url)
+            .queue_url(&self.requests)
             .attribute_names(Name::ApproximateNumberOfMessages)
             .attribute_names(Name::ApproximateNumberOfMessagesNotVisible)
             .send()
@@ -173,6 +152,11 @@ impl RequestQueue {
             number(Name::ApproximateNumberOfMessages).unwrap_or(0),
             number(Name::ApproximateNumberOfMessagesNotVisible).unwrap_or(0),
         ))
+    }
+
+    /// Where dead letters are.
+    pub fn dead_url(&self) -> &str {
+        &self.dead
     }
 
     /// Gives the message back: it comes again after that many seconds, with 0 at once. If SQS refuses,
@@ -193,7 +177,7 @@ impl RequestQueue {
         session
             .sqs
             .change_message_visibility()
-            .queue_url(&self.url)
+            .queue_url(&self.requests)
             .receipt_handle(&message.receipt)
             .visibility_timeout(seconds)
             .send()
@@ -206,7 +190,7 @@ impl RequestQueue {
         let answer = session
             .sqs
             .delete_message()
-            .queue_url(&self.url)
+            .queue_url(&self.requests)
             .receipt_handle(&message.receipt)
             .send()
             .await
@@ -215,22 +199,6 @@ impl RequestQueue {
             Ok(_) => Event::MessageDeleted,
             Err(error) => fault::of(&error),
         }
-    }
-}
-
-impl Queues {
-    /// Those of a vault.
-    ///
-    /// # Errors
-    /// One is missing, or SQS refuses.
-    pub async fn find(session: &Session, names: &Names) -> Result<Queues, QueueError> {
-        let requests = RequestQueue::find(session, names).await?;
-        requests.and_dead_letters(session, names).await
-    }
-
-    /// Where dead letters are.
-    pub fn dead_url(&self) -> &str {
-        &self.dead
     }
 
     pub(super) async fn dead_letter(

@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::executor::{Agent, Ended};
-use super::queue::{Message, QueueError, Queues, RequestQueue};
+use super::queue::{Message, QueueError, Queues};
 use super::sweep::sweep;
 use crate::Class;
 use crate::aws::{AwsError, Kind, Session};
@@ -21,7 +21,7 @@ const MAX_PAUSE: u64 = 60;
 /// How often the loop comes round where nothing happens.
 const COME_ROUND_EVERY: Duration = Duration::from_secs(30);
 /// How long the answer to a poll is waited for once the agent was told to stop.
-pub const LAST_ANSWER: Duration = Duration::from_secs(2);
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 
 /// How much an agent does at a time, and when it ends by itself.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub struct Until {
 /// What there is to say of an agent's work.
 #[derive(Debug)]
 pub enum Told<'a> {
+    /// It is about to ask for its first request.
+    Asks,
     /// It is about to do this.
     Action(&'a Action),
     /// It is done with a message.
@@ -136,67 +138,46 @@ pub async fn vault_key(session: &Session, names: &Names) -> Result<String, Agent
     }
 }
 
-/// What an agent has to know of its vault before it works on a request.
-#[derive(Debug)]
+/// What an agent has to know of its vault before it takes a request.
+#[derive(Clone, Debug)]
 pub struct Ready {
     /// ARN of the key that encrypts the vault.
     pub vault_key: String,
     /// Where requests come from.
     pub queues: Queues,
-    /// What the first poll came to.
-    pub first: Result<Option<Message>, QueueError>,
 }
 
 impl Ready {
-    /// Asks for a first request, which is hidden from others for `visibility` seconds, and meanwhile
-    /// for what it takes to work on it. `asks` is told when.
+    /// Asks KMS and SQS, both at the same time.
     ///
     /// # Errors
-    /// Key or queues are not there, the key can't be used, or AWS refuses. A request that came goes back.
-    pub async fn find(
-        session: &Session,
-        names: &Names,
-        visibility: u32,
-        asks: &(dyn Fn() + Sync),
-    ) -> Result<Ready, AgentError> {
-        let requests = RequestQueue::find(session, names).await?;
-        asks();
-        let first = requests.receive(session, names, 0, seconds(visibility));
-        let rest = async {
-            tokio::try_join!(vault_key(session, names), async {
-                Ok(requests.and_dead_letters(session, names).await?)
-            })
+    /// Key or queues are not there, the key can't be used, or AWS refuses.
+    pub async fn find(session: &Session, names: &Names) -> Result<Ready, AgentError> {
+        // A task of its own: on a slow processor it is the handshakes that take time.
+        let key = tokio::spawn({
+            let (session, names) = (session.clone(), names.clone());
+            async move { vault_key(&session, &names).await }
+        });
+        let queues = Queues::find(session, names).await;
+        let vault_key = match key.await {
+            Ok(key) => key?,
+            // It was lost with its thread.
+            Err(_) => vault_key(session, names).await?,
         };
-        let (first, rest) = tokio::join!(first, rest);
-        match rest {
-            Ok((vault_key, queues)) => Ok(Ready {
-                vault_key,
-                queues,
-                first,
-            }),
-            Err(error) => {
-                if let Ok(Some(message)) = first {
-                    requests.release(session, &message, 0).await;
-                }
-                Err(error)
-            }
-        }
+        Ok(Ready {
+            vault_key,
+            queues: queues?,
+        })
     }
 }
 
-/// Seconds as SQS takes them.
-fn seconds(visibility: u32) -> i32 {
-    i32::try_from(visibility).unwrap_or(i32::MAX)
-}
-
-/// Takes messages from the queue until `until` or `cancel` says stop, `first` before all others.
+/// Takes messages from the queue until `until` or `cancel` says stop.
 ///
 /// # Errors
 /// The queue is gone, or AWS does not take the caller's credentials.
 pub async fn run(
     agent: &Agent,
     queues: &Queues,
-    first: Result<Option<Message>, QueueError>,
     until: Until,
     told: &(dyn Fn(Told<'_>) + Send + Sync),
     cancel: &CancellationToken,
@@ -212,8 +193,8 @@ pub async fn run(
             agent.limits.memory * until.parallel as u64,
         )
     };
-    // The queue was asked already: a request that comes before anybody knows of this agent is taken all
-    // the same.
+    // The queue is asked meanwhile: a request that comes before anybody knows of this agent is taken
+    // all the same.
     let heart = Heart::start(session, names, &agent.clock, heartbeat);
     let limit = until.idle.map(|it| time::Duration::seconds(it.into()));
     let run = Run {
@@ -224,7 +205,8 @@ pub async fn run(
         told,
         cancel,
     };
-    let ended = run.go(Idle::new(limit, now), first).await;
+    told(Told::Asks);
+    let ended = run.go(Idle::new(limit, now)).await;
     heart.stop().await;
     ended
 }
@@ -256,15 +238,11 @@ enum Happened {
 }
 
 impl<'a> Run<'a> {
-    async fn go(
-        &self,
-        mut idle: Idle,
-        first: Result<Option<Message>, QueueError>,
-    ) -> Result<(), AgentError> {
+    async fn go(&self, mut idle: Idle) -> Result<(), AgentError> {
         let mut working: Vec<Work<'a>> = Vec::new();
         // A poll that is dropped may have been given a message already, which then is hidden for a
         // while: one that is asked is waited for, and only for a moment once the agent has to stop.
-        let mut polling: Option<Poll<'a>> = Some(Box::pin(std::future::ready(first)));
+        let mut polling: Option<Poll<'a>> = None;
         let mut last_sweep = None;
         let mut pause = 1;
         loop {
@@ -326,7 +304,7 @@ impl<'a> Run<'a> {
                     pause = 1;
                     let now = (self.agent.clock)();
                     if let Next::LastPoll(_) = idle.next(now, working.len()) {
-                        let depth = self.queues.requests.depth(&self.agent.session).await.ok();
+                        let depth = self.queues.depth(&self.agent.session).await.ok();
                         idle.looked(now, depth.map(|(waiting, taken)| waiting + taken));
                         continue;
                     }
@@ -374,10 +352,7 @@ impl<'a> Run<'a> {
         let Ok(Ok(Some(message))) = tokio::time::timeout(LAST_ANSWER, poll).await else {
             return;
         };
-        self.queues
-            .requests
-            .release(&self.agent.session, &message, 0)
-            .await;
+        self.queues.release(&self.agent.session, &message, 0).await;
     }
 
     fn activity(&self, working: &[Work<'_>]) -> Activity {
@@ -412,9 +387,10 @@ impl<'a> Run<'a> {
 
     fn poll(&self, wait: i64) -> Poll<'a> {
         let Agent { session, names, .. } = self.agent;
-        let requests = &self.queues.requests;
+        let queues = self.queues;
         let wait = i32::try_from(wait).unwrap_or(1);
-        Box::pin(requests.receive(session, names, wait, seconds(self.agent.visibility)))
+        let visibility = i32::try_from(self.agent.visibility).unwrap_or(i32::MAX);
+        Box::pin(queues.receive(session, names, wait, visibility))
     }
 
     /// A rest, after which the queue is asked again.

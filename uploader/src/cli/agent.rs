@@ -11,11 +11,10 @@ use serde_json::json;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
-use tokio_util::sync::CancellationToken;
 use uploader::agent::action::{Action, Outcome};
 use uploader::agent::executor::{Agent, Ended};
 use uploader::agent::machine::Machine;
-use uploader::agent::{LAST_ANSWER, Ready, Told, Until, run};
+use uploader::agent::{Ready, Told, Until, run};
 use uploader::blocks::Limits;
 use uploader::converter::heartbeat::is_id;
 use uploader::request::Whereabouts;
@@ -138,8 +137,12 @@ impl AgentArgs {
                 (aws.place().await?, self.idle, id)
             }
         };
+        let ready = match self.from_instance {
+            true => from_instance::ready(&place).await?,
+            false => Ready::find(&place.session, &place.names).await?,
+        };
+        let agent = self.agent(&place, ready.vault_key, id);
         place.say_who();
-        let asks = || say!("uploader: takes requests from {}", place.names.queue());
         let until = Until {
             idle,
             once: self.once,
@@ -147,25 +150,14 @@ impl AgentArgs {
         };
         let printed = Mutex::new((out, Ok(())));
         let ran = interruptible(async |cancel| {
-            let Place { session, names, .. } = &place;
-            let found = async {
-                match self.from_instance {
-                    true => from_instance::ready(&place, self.visibility, &asks).await,
-                    false => Ready::find(session, names, self.visibility, &asks).await,
-                }
-            };
-            // A request that is on its way goes back.
-            let ready = tokio::select! {
-                biased;
-                found = found => found?,
-                () = stopped(&cancel) => return Err(Failure::interrupted()),
-            };
-            let agent = self.agent(&place, ready.vault_key, id);
             let told = |told: Told<'_>| {
                 if let (Told::Action(action), true) = (&told, self.verbose) {
                     say!("uploader: step {}", action.name());
                 }
                 say(&told);
+                if let Told::Asks = told {
+                    say!("uploader: takes requests from {}", place.names.queue());
+                }
                 let Told::Ended(ended) = told else {
                     return;
                 };
@@ -185,7 +177,7 @@ impl AgentArgs {
                     cancel.cancel();
                 }
             };
-            run(&agent, &ready.queues, ready.first, until, &told, &cancel)
+            run(&agent, &ready.queues, until, &told, &cancel)
                 .await
                 .map_err(Failure::from)
         })
@@ -242,12 +234,6 @@ impl AgentArgs {
     }
 }
 
-/// Ends a moment after somebody said stop.
-async fn stopped(cancel: &CancellationToken) {
-    cancel.cancelled().await;
-    tokio::time::sleep(LAST_ANSWER).await;
-}
-
 fn agent_id(text: &str) -> Result<String, String> {
     match is_id(text) {
         true => Ok(text.to_owned()),
@@ -284,6 +270,8 @@ fn say(told: &Told<'_>) {
                 say!("uploader: laid aside for {delay} s: {reason}");
             }
         },
+        // The queue's name comes with it.
+        Told::Asks => {}
         Told::Ended(Ended::Stopped) => {
             say!("uploader: stopped; the request is left to the next agent");
         }

@@ -81,15 +81,13 @@ async fn until_routed() {
 }
 
 /// Finds what an agent needs, once AWS knows the role.
-pub(crate) async fn ready(
-    place: &Place,
-    visibility: u32,
-    asks: &(dyn Fn() + Sync),
-) -> Result<Ready, AgentError> {
+pub(crate) async fn ready(place: &Place) -> Result<Ready, AgentError> {
     let mut pauses = PAUSES.into_iter();
     loop {
-        let ready = Ready::find(&place.session, &place.names, visibility, asks);
-        match (ready.await, pauses.next()) {
+        match (
+            Ready::find(&place.session, &place.names).await,
+            pauses.next(),
+        ) {
             (Ok(ready), _) => return Ok(ready),
             (Err(error), Some(pause)) if may_pass(&error) => wait(&error, pause).await,
             (Err(error), _) => return Err(error),

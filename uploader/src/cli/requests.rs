@@ -59,7 +59,7 @@ impl Requests {
     async fn look(&self, place: &Place) -> Result<Region, Failure> {
         let Place { session, names, .. } = place;
         let queues = Queues::find(session, names).await?;
-        let (waiting, taken) = queues.requests.depth(session).await?;
+        let (waiting, taken) = queues.depth(session).await?;
         let (mut records, mut broken) = (Vec::new(), Vec::new());
         let ids = journal::list(session, names).await?;
         for id in ids.iter().take(self.limit.try_into().unwrap_or(usize::MAX)) {
