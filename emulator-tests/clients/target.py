@@ -229,9 +229,7 @@ def registration(snapshot, name=None, **ebs):
         "VirtualizationType": "hvm",
         "RootDeviceName": "/dev/xvda",
         "EnaSupport": True,
-        "BlockDeviceMappings": [
-            {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot} | ebs}
-        ],
+        "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot} | ebs}],
     }
 
 

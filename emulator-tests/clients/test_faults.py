@@ -176,7 +176,7 @@ def test_a_corrupt_answer_is_seen_by_its_checksum(aws, faults):
 def test_a_slow_link_takes_its_time(aws, faults, side):
     bucket = f"slow-{aws.account}"
     aws.s3.create_bucket(Bucket=bucket)
-    data = block("slow")[: 100_000]
+    data = block("slow")[:100_000]
     aws.s3.put_object(Bucket=bucket, Key="key", Body=data)
     operation = "PutObject" if side == "request" else "GetObject"
     limits = ("--slow", side, "--bytes-per-second", "50000")

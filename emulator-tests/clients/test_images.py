@@ -165,9 +165,7 @@ def test_the_life_of_an_image_by_boto3(aws):
 
     # Shared: not before, then seen and found among those that the stranger may launch.
     refused("InvalidAMIID.NotFound", stranger_abroad.describe_images, ImageIds=[copy])
-    abroad.modify_image_attribute(
-        ImageId=copy, LaunchPermission={"Add": [{"UserId": aws.other}]}
-    )
+    abroad.modify_image_attribute(ImageId=copy, LaunchPermission={"Add": [{"UserId": aws.other}]})
     permissions = abroad.describe_image_attribute(ImageId=copy, Attribute="launchPermission")
     assert permissions["LaunchPermissions"] == [{"UserId": aws.other}]
     seen = stranger_abroad.describe_images(ExecutableUsers=["self"])["Images"]
@@ -286,8 +284,10 @@ def test_pages_and_filters(aws):
     assert all(len(page) <= 5 for page in pages)
 
     def numbers(**filters):
-        filters = [{"Name": name.replace("__", ":").replace("_", "-"), "Values": values}
-                   for name, values in filters.items()]
+        filters = [
+            {"Name": name.replace("__", ":").replace("_", "-"), "Values": values}
+            for name, values in filters.items()
+        ]
         return ask(Filters=filters)[1]
 
     odd = [number for number in range(13) if number % 2]

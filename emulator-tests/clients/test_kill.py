@@ -122,9 +122,7 @@ def test_state_survives_down_and_up(own):
     pending = aws.start(Tags=tags)
     aws.put(pending, 0, block("pending"))
     image = aws.register(snapshot, TagSpecifications=[{"ResourceType": "image", "Tags": tags}])
-    aws.ec2.modify_image_attribute(
-        ImageId=image, LaunchPermission={"Add": [{"UserId": aws.other}]}
-    )
+    aws.ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": aws.other}]})
     volume = aws.volume()
     instance = aws.run(image)
     aws.ec2.enable_ebs_encryption_by_default()
@@ -133,7 +131,11 @@ def test_state_survives_down_and_up(own):
     bucket = f"vault-{aws.account}"
     aws.s3.create_bucket(Bucket=bucket)
     aws.s3.put_object(
-        Bucket=bucket, Key="pack", Body=BLOCK * b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key
+        Bucket=bucket,
+        Key="pack",
+        Body=BLOCK * b"x",
+        ServerSideEncryption="aws:kms",
+        SSEKMSKeyId=key,
     )
     secret = aws.kms.encrypt(KeyId=key, Plaintext=b"secret")["CiphertextBlob"]
     sqs = aws.client("sqs")

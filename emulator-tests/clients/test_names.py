@@ -57,9 +57,7 @@ def test_services_by_their_names(session, aws):
 def test_a_queue_by_its_url(session):
     sqs = session("sqs")
     url = sqs.create_queue(QueueName="q.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
-    sqs.send_message(
-        QueueUrl=url, MessageBody="m", MessageGroupId="g", MessageDeduplicationId="d"
-    )
+    sqs.send_message(QueueUrl=url, MessageBody="m", MessageGroupId="g", MessageDeduplicationId="d")
     [message] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
     assert message["Body"] == "m"
     assert sqs.get_queue_url(QueueName="q.fifo")["QueueUrl"] == url

@@ -78,7 +78,9 @@ class Living:
 
     def machine(self, id):
         """What the emulator says of an instance."""
-        (it,) = (it for it in json.loads(self.emulator.cli("ps", "--json").stdout) if it["id"] == id)
+        (it,) = (
+            it for it in json.loads(self.emulator.cli("ps", "--json").stdout) if it["id"] == id
+        )
         return it
 
     def console(self, id):

@@ -30,9 +30,7 @@ class OwnVault:
         self.s3.put_bucket_encryption(
             Bucket=self.bucket,
             ServerSideEncryptionConfiguration={
-                "Rules": [
-                    {"ApplyServerSideEncryptionByDefault": rule, "BucketKeyEnabled": True}
-                ]
+                "Rules": [{"ApplyServerSideEncryptionByDefault": rule, "BucketKeyEnabled": True}]
             },
         )
         self.queue = self.made_queue(f"{VAULT}-requests")

@@ -64,8 +64,18 @@ def tags(of):
 def test_an_ami_has_all_that_a_modern_one_has(vault, uploader, agent):
     image = vault.push(sample())
     request = asked(
-        uploader, "web", "--ami-name", "web 1.4", "--image-version", "1.4-rc1+3",
-        "--description", "a web", "--tag", "team=shop", "--tag", "version=mine",
+        uploader,
+        "web",
+        "--ami-name",
+        "web 1.4",
+        "--image-version",
+        "1.4-rc1+3",
+        "--description",
+        "a web",
+        "--tag",
+        "team=shop",
+        "--tag",
+        "version=mine",
     )
     done = agent()
     assert [it["outcome"] for it in done.ended] == ["finished"], done.stderr
@@ -431,7 +441,10 @@ def nothing_is_left(vault, uploader, cli):
     assert {it["State"] for it in found} == {"completed"}
     assert ask("ec2", "describe-volumes", "--query", "Volumes[]") == []
     assert ask("ec2", "describe-instances", "--query", "Reservations[]") == []
-    assert ask("s3api", "list-multipart-uploads", "--bucket", vault.bucket, "--query", "Uploads") is None
+    assert (
+        ask("s3api", "list-multipart-uploads", "--bucket", vault.bucket, "--query", "Uploads")
+        is None
+    )
     attributes = ("--queue-url", vault.queue, "--attribute-names", "All")
     depth = ask("sqs", "get-queue-attributes", *attributes, "--query", "Attributes")
     depth = {it: depth[f"ApproximateNumberOfMessages{it}"] for it in ("", "NotVisible", "Delayed")}
@@ -729,17 +742,13 @@ def test_a_request_for_elsewhere(vault, agent, field, value):
 
 def test_an_expired_request(vault, agent):
     image = vault.push(sample())
-    fields = vault.request(
-        image, issued="2026-01-01T00:00:00Z", expires="2026-01-02T00:00:00Z"
-    )
+    fields = vault.request(image, issued="2026-01-01T00:00:00Z", expires="2026-01-02T00:00:00Z")
     refused(vault, agent, vault.message(fields), "expired")
 
 
 def test_a_request_from_the_future(vault, agent):
     image = vault.push(sample())
-    fields = vault.request(
-        image, issued="2099-01-01T00:00:00Z", expires="2099-01-02T00:00:00Z"
-    )
+    fields = vault.request(image, issued="2099-01-01T00:00:00Z", expires="2099-01-02T00:00:00Z")
     refused(vault, agent, vault.message(fields), "clock")
 
 

@@ -39,7 +39,9 @@ def programs(tmp_path_factory):
         path = folder / f"uploader-{version}"
         if not path.exists():
             assert len(version) == len(ours)
-            path.write_bytes(own.replace(mark.group(0), mark.group(0).replace(ours, version.encode())))
+            path.write_bytes(
+                own.replace(mark.group(0), mark.group(0).replace(ours, version.encode()))
+            )
             path.chmod(0o755)
         return path
 

@@ -34,7 +34,12 @@ class Home:
         """What `aws sso login` leaves there for a session or, of old, a start URL."""
         cache = self.aws / "sso/cache"
         cache.mkdir(parents=True, exist_ok=True)
-        said = {"accessToken": token, "expiresAt": expires, "region": "us-east-1", "startUrl": START}
+        said = {
+            "accessToken": token,
+            "expiresAt": expires,
+            "region": "us-east-1",
+            "startUrl": START,
+        }
         (cache / f"{hashlib.sha1(of.encode()).hexdigest()}.json").write_text(json.dumps(said))
 
     def environment(self, **more):

@@ -34,7 +34,9 @@ def account(live, request):
     """An account of the test's own, and what is left of instances there."""
     aws = live.target(request.node.nodeid)
     yield aws
-    up = [it["InstanceId"] for it in instances(aws) if it["State"]["Name"] in ("pending", "running")]
+    up = [
+        it["InstanceId"] for it in instances(aws) if it["State"]["Name"] in ("pending", "running")
+    ]
     if up:
         aws.ec2.terminate_instances(InstanceIds=up, SkipOsShutdown=True)
 

@@ -153,9 +153,7 @@ def test_what_is_said(vault, web):
 
 def test_several_regions(vault, web):
     other = vault.elsewhere("eu-west-1")
-    done = vault.uploader(
-        "push", web, "--region", "us-east-1", "--region", "eu-west-1", "--json"
-    )
+    done = vault.uploader("push", web, "--region", "us-east-1", "--region", "eu-west-1", "--json")
     regions = json.loads(done.stdout)["regions"]
     assert [it["region"] for it in regions] == ["us-east-1", "eu-west-1"]
     check(vault, regions[0], web)
@@ -322,8 +320,11 @@ def test_what_was_sent_is_not_sent_again(vault, web):
     spoilt = done[0]
     body = b"x" * spoilt["Size"]
     vault.s3.upload_part(
-        Bucket=vault.bucket, Key=key, UploadId=upload["UploadId"],
-        PartNumber=spoilt["PartNumber"], Body=body,
+        Bucket=vault.bucket,
+        Key=key,
+        UploadId=upload["UploadId"],
+        PartNumber=spoilt["PartNumber"],
+        Body=body,
         ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
     )
     vault.clear()
@@ -416,8 +417,26 @@ FAULTS = [
     ["--operation", "CreateMultipartUpload", "--nth", "1", "--lose"],
     ["--operation", "CompleteMultipartUpload", "--nth", "1", "--lose"],
     ["--operation", "CompleteMultipartUpload", "--nth", "1", "--status", "503"],
-    ["--operation", "CompleteMultipartUpload", "--nth", "1", "--status", "400", "--code", "InvalidPart"],
-    ["--operation", "CompleteMultipartUpload", "--nth", "1", "--status", "409", "--code", "ConditionalRequestConflict"],
+    [
+        "--operation",
+        "CompleteMultipartUpload",
+        "--nth",
+        "1",
+        "--status",
+        "400",
+        "--code",
+        "InvalidPart",
+    ],
+    [
+        "--operation",
+        "CompleteMultipartUpload",
+        "--nth",
+        "1",
+        "--status",
+        "409",
+        "--code",
+        "ConditionalRequestConflict",
+    ],
     ["--operation", "PutObject", "--nth", "1", "--lose"],
     ["--operation", "PutObject", "--nth", "1", "--status", "503"],
     ["--operation", "HeadObject", "--nth", "1", "--status", "500"],
@@ -672,7 +691,10 @@ MANIFESTS = {
     "shorter": (move(1, 4, 100), ["its frame is at"]),
     "pack's digest": (lambda m: m["packs"][0].update(digest="0" * 64), ["packs[0].digest"]),
     "a path": (lambda m: m["packs"][0].update(digest="../../../etc/passwd"), ["packs[0].digest"]),
-    "pack's size": (lambda m: m["packs"][0].update(size=m["packs"][0]["size"] + 1), ["packs[0].size"]),
+    "pack's size": (
+        lambda m: m["packs"][0].update(size=m["packs"][0]["size"] + 1),
+        ["packs[0].size"],
+    ),
     "two packs": (lambda m: m["packs"].append(m["packs"][0]), ["2 packs"]),
     "name": (lambda m: m.update(name="../other/web"), ["name"]),
     "version": (lambda m: m.update(version=2), ["version 2"]),
@@ -780,6 +802,7 @@ def test_memory_is_bounded(vault, tmp_path):
     """A pack of 600 MiB in less than half of that, with parts of 8 MiB."""
     image = raw(tmp_path / "disk.img", "large", 600)
     peaks = []
-    vault.uploader("push", image, "--name", "disk", "--boot-mode", "bios", "--memory", "64",
-                   peak=peaks.append)
+    vault.uploader(
+        "push", image, "--name", "disk", "--boot-mode", "bios", "--memory", "64", peak=peaks.append
+    )
     assert peaks[0] < 300 * MIB, peaks

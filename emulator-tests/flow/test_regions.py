@@ -26,9 +26,9 @@ def pack(tmp_path):
 def agent(uploader, aws, region):
     """An agent in a region, once it has said that it is there."""
     s3 = aws.client("s3", region=region)
-    found = lambda: s3.list_objects_v2(
-        Bucket=bucket(aws, region), Prefix="converter/heartbeats/"
-    )["KeyCount"]
+    found = lambda: s3.list_objects_v2(Bucket=bucket(aws, region), Prefix="converter/heartbeats/")[
+        "KeyCount"
+    ]
     with uploader.start("agent", region=region) as process:
         wait(found, 1)
         yield
@@ -60,8 +60,15 @@ def fault(emulator, aws):
 
     def add(service, operation, *what):
         emulator.cli(
-            "fault", "add", "--account", aws.account,
-            "--service", service, "--operation", operation, *what,
+            "fault",
+            "add",
+            "--account",
+            aws.account,
+            "--service",
+            service,
+            "--operation",
+            operation,
+            *what,
         )
 
     yield add
@@ -119,9 +126,7 @@ def test_a_region_without_a_vault_gets_a_copy(uploader, aws, pack):
         found = content(aws.client("ebs", region=THERE), rows[THERE]["snapshot"])
         assert {index: found[index] for index in sample().put} == sample().put
         # Nobody has a record of a copy but the vault of what it is a copy of.
-        again = by_region(
-            uploader("publish", pack, *BOTH, "--description", "the shop", parse=True)
-        )
+        again = by_region(uploader("publish", pack, *BOTH, "--description", "the shop", parse=True))
     assert all(it["already_there"] for it in again.values())
     assert {it: again[it]["ami"] for it in again} == {it: rows[it]["ami"] for it in rows}
     assert len(own(aws, HERE)) == len(own(aws, THERE)) == 1

@@ -213,7 +213,12 @@ def break_bucket(vault):
     s3, bucket = vault.client("s3"), {"Bucket": vault.bucket}
     s3.delete_bucket_policy(**bucket)
     s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Suspended"})
-    rule = {"Status": "Enabled", "Filter": {"Prefix": "packs/"}, "Expiration": {"Days": 1}, "ID": "x"}
+    rule = {
+        "Status": "Enabled",
+        "Filter": {"Prefix": "packs/"},
+        "Expiration": {"Days": 1},
+        "ID": "x",
+    }
     s3.put_bucket_lifecycle_configuration(**bucket, LifecycleConfiguration={"Rules": [rule]})
     s3.delete_public_access_block(**bucket)
     s3.put_bucket_ownership_controls(
@@ -292,9 +297,7 @@ def test_what_somebody_deleted_is_made_again(vault, uploader, part):
     before = vault.aliases()
     iam = vault.client("iam")
     if part == "role":
-        iam.remove_role_from_instance_profile(
-            InstanceProfileName=vault.role, RoleName=vault.role
-        )
+        iam.remove_role_from_instance_profile(InstanceProfileName=vault.role, RoleName=vault.role)
         iam.delete_role_policy(RoleName=vault.role, PolicyName="converter")
         iam.delete_role(RoleName=vault.role)
     elif part == "alias":
@@ -727,7 +730,9 @@ def test_an_interrupt_ends_after_the_change_at_hand(own, aws):
     """On an emulator of its own, where KMS is slow."""
     emulator = own()
     uploader = Uploader(emulator, aws.account)
-    emulator.cli("fault", "add", "--service", "kms", "--operation", "CreateKey", "--delay-ms", "10000")
+    emulator.cli(
+        "fault", "add", "--service", "kms", "--operation", "CreateKey", "--delay-ms", "10000"
+    )
     process = uploader.start("vault", "init")
     line = process.stderr.readline() + process.stderr.readline()
     assert "create the encryption key" in line
@@ -750,7 +755,9 @@ def test_throttles_and_lost_answers(own, aws):
     uploader("vault", "init")
     emulator.cli("fault", "clear")
     assert drifts(uploader) == set()
-    emulator.cli("fault", "add", "--service", "s3", "--operation", "CreateBucket", "--nth", "1", "--lose")
+    emulator.cli(
+        "fault", "add", "--service", "s3", "--operation", "CreateBucket", "--nth", "1", "--lose"
+    )
     uploader("vault", "init", "--vault", "second-vault")
     assert drifts(uploader, "--vault", "second-vault") == set()
 

@@ -24,23 +24,17 @@ class Vault:
         self.key = aws.client("kms", owner, region).create_key()["KeyMetadata"]["Arn"]
         where = {"Bucket": self.bucket}
         if region != "us-east-1":
-            self.s3.create_bucket(
-                **where, CreateBucketConfiguration={"LocationConstraint": region}
-            )
+            self.s3.create_bucket(**where, CreateBucketConfiguration={"LocationConstraint": region})
         else:
             self.s3.create_bucket(**where)
         default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": self.key}
         self.s3.put_bucket_encryption(
             **where,
             ServerSideEncryptionConfiguration={
-                "Rules": [
-                    {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}
-                ]
+                "Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
             },
         )
-        self.s3.put_bucket_versioning(
-            **where, VersioningConfiguration={"Status": "Enabled"}
-        )
+        self.s3.put_bucket_versioning(**where, VersioningConfiguration={"Status": "Enabled"})
         policy = {"Version": "2012-10-17", "Statement": tls_only(self.bucket)}
         self.s3.put_bucket_policy(**where, Policy=json.dumps(policy))
 
@@ -120,15 +114,19 @@ class Vault:
     def slow(self, rate):
         """Lets parts be sent at so many bytes a second, each."""
         self.fault(
-            "--service", "s3", "--operation", "UploadPart",
-            "--slow", "request", "--bytes-per-second", rate,
+            "--service",
+            "s3",
+            "--operation",
+            "UploadPart",
+            "--slow",
+            "request",
+            "--bytes-per-second",
+            rate,
         )
 
     def hold(self):
         """Lets no upload be completed: a push stays at it until it is killed."""
-        self.fault(
-            "--service", "s3", "--operation", "CompleteMultipartUpload", "--status", "503"
-        )
+        self.fault("--service", "s3", "--operation", "CompleteMultipartUpload", "--status", "503")
 
     def clear(self):
         """Ends all faults."""

@@ -112,9 +112,7 @@ class Keeper:
             if self.keep:
                 self.states.load()
                 self.loaded.set()
-                threading.Thread(
-                    target=save_now_and_then, args=(self.states,), daemon=True
-                ).start()
+                threading.Thread(target=save_now_and_then, args=(self.states,), daemon=True).start()
         except state.Damaged as damaged:
             fail(damaged)
         except Exception:

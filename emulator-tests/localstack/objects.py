@@ -98,7 +98,9 @@ class Objects(ephemeral.EphemeralS3ObjectStore):
     """All objects. The dictionaries of the base class are a cache of what has been opened."""
 
     def open(self, bucket, s3_object, mode="r"):
-        return ephemeral.EphemeralS3StoredObject(s3_object, self._file(bucket, s3_object), mode=mode)
+        return ephemeral.EphemeralS3StoredObject(
+            s3_object, self._file(bucket, s3_object), mode=mode
+        )
 
     def remove(self, bucket, s3_object):
         for one in s3_object if isinstance(s3_object, list) else [s3_object]:
@@ -151,7 +153,9 @@ class Objects(ephemeral.EphemeralS3ObjectStore):
         return folder
 
     def _delete_upload_directory(self, bucket, upload):
-        shutil.rmtree(os.path.join(self.root_directory, bucket, "uploads", upload), ignore_errors=True)
+        shutil.rmtree(
+            os.path.join(self.root_directory, bucket, "uploads", upload), ignore_errors=True
+        )
 
 
 def install(root):

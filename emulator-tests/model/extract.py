@@ -42,9 +42,20 @@ StartSnapshot
 
 # Members that name an image, a snapshot, a volume or an instance.
 IDS = {
-    "AmiId", "ImageId", "ImageIds", "InstanceId", "InstanceIds", "SnapshotId", "SnapshotIds",
-    "SourceImageId", "SourceInstanceId", "SourceSnapshotId", "SourceSnapshotIds", "SourceVolumeId",
-    "VolumeId", "VolumeIds",
+    "AmiId",
+    "ImageId",
+    "ImageIds",
+    "InstanceId",
+    "InstanceIds",
+    "SnapshotId",
+    "SnapshotIds",
+    "SourceImageId",
+    "SourceInstanceId",
+    "SourceSnapshotId",
+    "SourceSnapshotIds",
+    "SourceVolumeId",
+    "VolumeId",
+    "VolumeIds",
 }
 
 LIMITS = ("enum", "min", "max", "pattern")

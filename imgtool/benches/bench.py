@@ -35,9 +35,7 @@ class Cost:
         self.wall, self.cpu, self.rss = wall, cpu, rss
 
     def __add__(self, other):
-        return Cost(
-            self.wall + other.wall, self.cpu + other.cpu, max(self.rss, other.rss)
-        )
+        return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.rss, other.rss))
 
 
 def measure(*command):
@@ -85,9 +83,7 @@ class Table:
         for row in self.rows:
             verdict = {True: "met", False: "MISSED", None: ""}[row["met"]]
             ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
-            lines.append(
-                [row["what"], row["ours"], row["theirs"], ratio, row["target"], verdict]
-            )
+            lines.append([row["what"], row["ours"], row["theirs"], ratio, row["target"], verdict])
         widths = [max(len(line[n]) for line in lines) for n in range(6)]
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
@@ -116,9 +112,7 @@ def bench_tree(table, tree, work, rounds):
         costs.setdefault(name, []).append(cost)
 
     def build(*outputs):
-        return measure(
-            IMGTOOL, "build", tree, "--name", "bench", *outputs, "--", "/app"
-        )
+        return measure(IMGTOOL, "build", tree, "--name", "bench", *outputs, "--", "/app")
 
     for _ in range(rounds):
         remove(raw, packed, ours_raw, ours_pack)
@@ -176,9 +170,7 @@ def bench_memory(table, tree_peak, sparse, work):
             "<= 256 MiB",
             peak <= 256 * MIB,
         )
-    table.add(
-        "20 GiB, sparse, wall", f"{cost.wall:.2f} s", "", None, "", None
-    )
+    table.add("20 GiB, sparse, wall", f"{cost.wall:.2f} s", "", None, "", None)
 
 
 def bench_hello(table, work):
@@ -246,9 +238,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dir", type=Path, default=ROOT / ".imgtool/bench")
     parser.add_argument("--json", type=Path, help="write the table here, too")
-    parser.add_argument(
-        "--only", nargs="+", choices=["tree", "boot"], default=["tree", "boot"]
-    )
+    parser.add_argument("--only", nargs="+", choices=["tree", "boot"], default=["tree", "boot"])
     options = parser.parse_args()
     for program in (IMGTOOL, HELLO):
         if not program.exists():
@@ -267,7 +257,9 @@ def main():
     shutil.rmtree(work)
     print(table.text())
     if options.json:
-        options.json.write_text(json.dumps({"rows": table.rows, "medians": table.medians}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps({"rows": table.rows, "medians": table.medians}, indent=2) + "\n"
+        )
     if any(row["met"] is False for row in table.rows):
         sys.exit(1)
 

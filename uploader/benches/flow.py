@@ -198,7 +198,9 @@ def without_qemu(aws, work, rounds):
     for version in range(1 + rounds):
         pack = build(work, "process", version)
         # For one request: an agent that is ended while it asks for the next takes that along.
-        agent = Lines((world.UPLOADER, "--vault", vault, "agent", "--once"), aws.environment, "stderr")
+        agent = Lines(
+            (world.UPLOADER, "--vault", vault, "agent", "--once"), aws.environment, "stderr"
+        )
         agent.first("takes requests from")
         start, told = publish(aws, vault, pack, "t3.micro")
         end, _ = ended(told)
@@ -227,7 +229,13 @@ def main():
         aws.vault("flow-process")
         warm = without_qemu(aws, work, options.rounds)
         rows.append(("warm, without QEMU: publish, end to end", warm, TARGET))
-        rows.append(("of it, the emulator's own: a snapshot and an image are pending", 2 * world.SETTLE, None))
+        rows.append(
+            (
+                "of it, the emulator's own: a snapshot and an image are pending",
+                2 * world.SETTLE,
+                None,
+            )
+        )
         seconds, first = timed(lambda: build(work, "hello", 1))
         rows.append(("build", seconds, None))
         rows.append(("vault init", timed(lambda: aws.vault("flow"))[0], None))

@@ -161,7 +161,14 @@ def bench_change(table, aws, vault, tree, work):
     aws.convert(vault, "bench")
     sent = aws.json("--vault", vault.name, "push", pack)["regions"][0]["bytes_sent"]
     put = aws.convert(vault, "bench").puts
-    table.add("1 MiB of 1.2 GiB changed, sent", f"{sent / MIB:.2f} MiB", "", None, "<= 4 MiB", sent <= 4 * MIB)
+    table.add(
+        "1 MiB of 1.2 GiB changed, sent",
+        f"{sent / MIB:.2f} MiB",
+        "",
+        None,
+        "<= 4 MiB",
+        sent <= 4 * MIB,
+    )
     table.add("1 MiB of 1.2 GiB changed, puts", f"{put}", "", None, "<= 12", put <= 12)
     shutil.rmtree(changed)
     remove(pack, Path(f"{pack}.json"))
@@ -190,7 +197,9 @@ def main():
     parser.add_argument("--dir", type=Path, default=ROOT / ".imgtool/bench")
     parser.add_argument("--json", type=Path, help="write the table here, too")
     parser.add_argument("--coldsnap", type=Path, help="this coldsnap, instead of one that is built")
-    parser.add_argument("--gib", type=int, default=20, help="size of the large image; 0 leaves it out")
+    parser.add_argument(
+        "--gib", type=int, default=20, help="size of the large image; 0 leaves it out"
+    )
     parts = ["push", "convert", "large"]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     options = parser.parse_args()

@@ -42,7 +42,14 @@ class World:
 
     def __init__(self, data):
         self.data = data
-        up = self._emulator("up", "--port", "0", "--localstack=process", f"--settle-ms={SETTLE * 1000:.0f}", "--json")
+        up = self._emulator(
+            "up",
+            "--port",
+            "0",
+            "--localstack=process",
+            f"--settle-ms={SETTLE * 1000:.0f}",
+            "--json",
+        )
         said = json.loads(up)
         self.environment = os.environ | {
             "PATH": f"{CLIENTS}:{os.environ['PATH']}",
@@ -115,8 +122,7 @@ class World:
     def convert(self, vault, image):
         """One request, done by one agent: wall and CPU are those of putting the blocks, from the
         agent's own words; memory is that of its whole life."""
-        self.run(UPLOADER, "--vault", vault.name, "convert", image, "--no-wait",
-                 "--no-launch")
+        self.run(UPLOADER, "--vault", vault.name, "convert", image, "--no-wait", "--no-launch")
         marks = []
 
         def watch(line, process):
@@ -132,7 +138,9 @@ class World:
 
     def forget(self):
         """Deletes all images and snapshots: they take room."""
-        for image in json.loads(self.run("aws", "ec2", "describe-images", "--owners", "self"))["Images"]:
+        for image in json.loads(self.run("aws", "ec2", "describe-images", "--owners", "self"))[
+            "Images"
+        ]:
             self.run("aws", "ec2", "deregister-image", "--image-id", image["ImageId"])
         found = json.loads(self.run("aws", "ec2", "describe-snapshots", "--owner-ids", "self"))
         for snapshot in found["Snapshots"]:
@@ -144,7 +152,9 @@ class World:
         start = time.monotonic()
         process = subprocess.Popen(
             [str(it) for it in command],
-            env={key: it for key, it in (self.environment | (more or {})).items() if it is not None},
+            env={
+                key: it for key, it in (self.environment | (more or {})).items() if it is not None
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -78,14 +78,24 @@ def keys_of(t, name):
     return lambda: [it["Key"] for it in t.s3.list_objects_v2(Bucket=name).get("Contents", [])]
 
 
-@rule("an object over plain HTTP, where the policy denies it", "s3 PutObject", "403 AccessDenied", POLICY_GUIDE)
+@rule(
+    "an object over plain HTTP, where the policy denies it",
+    "s3 PutObject",
+    "403 AccessDenied",
+    POLICY_GUIDE,
+)
 def plain_transport_put(t):
     name = bucket(t, tls_only)
     plain = t.client("s3", plain=True)
     return lambda: plain.put_object(Bucket=name, Key="key", Body=b"x"), keys_of(t, name)
 
 
-@rule("reading over plain HTTP, where the policy denies it", "s3 GetObject", "403 AccessDenied", POLICY_GUIDE)
+@rule(
+    "reading over plain HTTP, where the policy denies it",
+    "s3 GetObject",
+    "403 AccessDenied",
+    POLICY_GUIDE,
+)
 def plain_transport_get(t):
     name = bucket(t, tls_only)
     t.s3.put_object(Bucket=name, Key="key", Body=b"x")
@@ -93,7 +103,12 @@ def plain_transport_get(t):
     return lambda: plain.get_object(Bucket=name, Key="key")
 
 
-@rule("an object with SSE-S3, where the policy wants KMS", "s3 PutObject", "403 AccessDenied", POLICY_GUIDE)
+@rule(
+    "an object with SSE-S3, where the policy wants KMS",
+    "s3 PutObject",
+    "403 AccessDenied",
+    POLICY_GUIDE,
+)
 def wrong_encryption(t):
     name = bucket(t, encrypted_only)
     return lambda: t.s3.put_object(
@@ -101,20 +116,32 @@ def wrong_encryption(t):
     ), keys_of(t, name)
 
 
-@rule("an object without encryption, where the policy wants KMS", "s3 PutObject", "403 AccessDenied", POLICY_GUIDE)
+@rule(
+    "an object without encryption, where the policy wants KMS",
+    "s3 PutObject",
+    "403 AccessDenied",
+    POLICY_GUIDE,
+)
 def missing_encryption(t):
     name = bucket(t, encrypted_only)
     return lambda: t.s3.put_object(Bucket=name, Key="key", Body=b"x"), keys_of(t, name)
 
 
-@rule("an upload in parts without encryption, where the policy wants KMS", "s3 CreateMultipartUpload", "403 AccessDenied", POLICY_GUIDE)
+@rule(
+    "an upload in parts without encryption, where the policy wants KMS",
+    "s3 CreateMultipartUpload",
+    "403 AccessDenied",
+    POLICY_GUIDE,
+)
 def missing_encryption_in_parts(t):
     name = bucket(t, encrypted_only)
     uploads = lambda: len(t.s3.list_multipart_uploads(Bucket=name).get("Uploads", []))
     return lambda: t.s3.create_multipart_upload(Bucket=name, Key="key"), uploads
 
 
-@rule("an object with another key than the policy's", "s3 PutObject", "403 AccessDenied", POLICY_GUIDE)
+@rule(
+    "an object with another key than the policy's", "s3 PutObject", "403 AccessDenied", POLICY_GUIDE
+)
 def wrong_key(t):
     wanted, other = t.key(), t.key()
     header = "s3:x-amz-server-side-encryption-aws-kms-key-id"
@@ -126,7 +153,12 @@ def wrong_key(t):
     ), keys_of(t, name)
 
 
-@rule("an object with a key that does not exist", "s3 PutObject", "400 KMS.NotFoundException", "observed")
+@rule(
+    "an object with a key that does not exist",
+    "s3 PutObject",
+    "400 KMS.NotFoundException",
+    "observed",
+)
 def put_with_unknown_key(t):
     name = bucket(t)
     key = f"arn:aws:kms:us-east-1:{t.account}:key/11111111-2222-3333-4444-555555555555"
@@ -135,7 +167,9 @@ def put_with_unknown_key(t):
     ), keys_of(t, name)
 
 
-@rule("an object with a key that is disabled", "s3 PutObject", "400 KMS.DisabledException", "observed")
+@rule(
+    "an object with a key that is disabled", "s3 PutObject", "400 KMS.DisabledException", "observed"
+)
 def put_with_disabled_key(t):
     name, key = bucket(t), t.key()
     t.kms.disable_key(KeyId=key)
@@ -144,7 +178,12 @@ def put_with_disabled_key(t):
     ), keys_of(t, name)
 
 
-@rule("reading an object whose key is disabled", "s3 GetObject", "400 KMS.DisabledException", "observed")
+@rule(
+    "reading an object whose key is disabled",
+    "s3 GetObject",
+    "400 KMS.DisabledException",
+    "observed",
+)
 def get_with_disabled_key(t):
     name, key = bucket(t), t.key()
     t.s3.put_object(
@@ -154,7 +193,12 @@ def get_with_disabled_key(t):
     return lambda: t.s3.get_object(Bucket=name, Key="key")
 
 
-@rule("a bucket's default key that does not exist, at the first object", "s3 PutObject", "400 KMS.NotFoundException", "observed")
+@rule(
+    "a bucket's default key that does not exist, at the first object",
+    "s3 PutObject",
+    "400 KMS.NotFoundException",
+    "observed",
+)
 def default_key_unknown(t):
     name = bucket(t)
     key = f"arn:aws:kms:us-east-1:{t.account}:key/11111111-2222-3333-4444-555555555555"
@@ -168,14 +212,17 @@ def default_key_unknown(t):
     return lambda: t.s3.put_object(Bucket=name, Key="key", Body=b"x"), keys_of(t, name)
 
 
-@rule("an object that is there already, with If-None-Match", "s3 PutObject", "412 PreconditionFailed", POINT)
+@rule(
+    "an object that is there already, with If-None-Match",
+    "s3 PutObject",
+    "412 PreconditionFailed",
+    POINT,
+)
 def conditional_put(t):
     name = bucket(t)
     t.s3.put_object(Bucket=name, Key="key", Body=b"first")
     content = lambda: t.s3.get_object(Bucket=name, Key="key")["Body"].read()
-    return lambda: t.s3.put_object(
-        Bucket=name, Key="key", Body=b"second", IfNoneMatch="*"
-    ), content
+    return lambda: t.s3.put_object(Bucket=name, Key="key", Body=b"second", IfNoneMatch="*"), content
 
 
 @rule("an object whose checksum is another's", "s3 PutObject", "400 BadDigest", POINT)
@@ -193,14 +240,24 @@ def encrypt_with_unknown_key(t):
     return lambda: t.kms.encrypt(KeyId=key, Plaintext=b"x")
 
 
-@rule("KMS: a disabled key", "kms GenerateDataKey", "400 DisabledException", KMS.format("GenerateDataKey"))
+@rule(
+    "KMS: a disabled key",
+    "kms GenerateDataKey",
+    "400 DisabledException",
+    KMS.format("GenerateDataKey"),
+)
 def data_key_of_disabled_key(t):
     key = t.key()
     t.kms.disable_key(KeyId=key)
     return lambda: t.kms.generate_data_key(KeyId=key, KeySpec="AES_256")
 
 
-@rule("KMS: another encryption context", "kms Decrypt", "400 InvalidCiphertextException", KMS.format("Decrypt"))
+@rule(
+    "KMS: another encryption context",
+    "kms Decrypt",
+    "400 InvalidCiphertextException",
+    KMS.format("Decrypt"),
+)
 def wrong_encryption_context(t):
     key = t.key()
     text = t.kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"a": "b"})
@@ -228,7 +285,9 @@ def fetch(t, url):
         ) from error
 
 
-@rule("a presigned URL that expired", "s3 GetObject", "403 AccessDenied", "S3 guide: presigned URLs")
+@rule(
+    "a presigned URL that expired", "s3 GetObject", "403 AccessDenied", "S3 guide: presigned URLs"
+)
 def expired_presigned_url(t):
     name = bucket(t)
     t.s3.put_object(Bucket=name, Key="key", Body=b"x")

@@ -49,7 +49,9 @@ def short_block(t):
     return lambda: t.put(snapshot, 1, bytes(4096)), completes_with(t, snapshot, 1)
 
 
-@rule("a data length that is not the body's", "ebs PutSnapshotBlock", "400 ValidationException", PUT)
+@rule(
+    "a data length that is not the body's", "ebs PutSnapshotBlock", "400 ValidationException", PUT
+)
 def wrong_data_length(t):
     snapshot = pending(t)
     return lambda: t.put(snapshot, 1, block(1), DataLength=4096), completes_with(t, snapshot, 1)
@@ -231,13 +233,23 @@ def key_without_encrypted(t):
     return lambda: t.start(KmsKeyArn=key), nothing_new(t)
 
 
-@rule("a KMS key that does not exist", "ebs StartSnapshot", "400 ValidationException INVALID_CUSTOMER_KEY", START)
+@rule(
+    "a KMS key that does not exist",
+    "ebs StartSnapshot",
+    "400 ValidationException INVALID_CUSTOMER_KEY",
+    START,
+)
 def start_with_unknown_key(t):
     key = f"arn:aws:kms:us-east-1:{t.account}:key/11111111-2222-3333-4444-555555555555"
     return lambda: t.start(Encrypted=True, KmsKeyArn=key), nothing_new(t)
 
 
-@rule("a KMS key that is disabled", "ebs StartSnapshot", "400 ValidationException INVALID_CUSTOMER_KEY", START)
+@rule(
+    "a KMS key that is disabled",
+    "ebs StartSnapshot",
+    "400 ValidationException INVALID_CUSTOMER_KEY",
+    START,
+)
 def start_with_disabled_key(t):
     key = t.key()
     t.kms.disable_key(KeyId=key)
@@ -259,7 +271,9 @@ def timeout_too_short(t):
     return lambda: t.start(Timeout=9), nothing_new(t)
 
 
-@rule("a client token again, with another size", "ebs StartSnapshot", "409 ConflictException", START)
+@rule(
+    "a client token again, with another size", "ebs StartSnapshot", "409 ConflictException", START
+)
 def client_token_for_another_request(t):
     t.start(size=1, ClientToken="once")
     return lambda: t.start(size=2, ClientToken="once"), nothing_new(t)

@@ -173,9 +173,7 @@ def foreign_image(t, shared=False):
     image = t.register(account=t.other)
     ec2 = t.client("ec2", t.other)
     if shared:
-        ec2.modify_image_attribute(
-            ImageId=image, LaunchPermission={"Add": [{"UserId": t.account}]}
-        )
+        ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": t.account}]})
 
     def state():
         found = ec2.describe_images(ImageIds=[image])["Images"][0]
@@ -206,7 +204,12 @@ def copy_image_without_its_snapshot(t):
     ), images_of(t)
 
 
-@rule("sharing another account's image", "ec2 ModifyImageAttribute", "400 InvalidAMIID.NotFound", CODES)
+@rule(
+    "sharing another account's image",
+    "ec2 ModifyImageAttribute",
+    "400 InvalidAMIID.NotFound",
+    CODES,
+)
 def share_foreign_image(t):
     image, state = foreign_image(t)
     return lambda: t.ec2.modify_image_attribute(
@@ -246,9 +249,9 @@ def deregister_shared_image(t):
 )
 def share_with_malformed_account(t):
     image = t.register()
-    shares = lambda: t.ec2.describe_image_attribute(
-        ImageId=image, Attribute="launchPermission"
-    )["LaunchPermissions"]
+    shares = lambda: t.ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")[
+        "LaunchPermissions"
+    ]
     return lambda: t.ec2.modify_image_attribute(
         ImageId=image, LaunchPermission={"Add": [{"UserId": "123"}]}
     ), shares

@@ -7,9 +7,9 @@ CODES = "EC2 error codes"
 
 def state(t, instance):
     """An instance's state."""
-    return lambda: t.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0][
-        "Instances"
-    ][0]["State"]["Name"]
+    return lambda: t.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][
+        0
+    ]["State"]["Name"]
 
 
 def instances_of(t):
@@ -48,7 +48,9 @@ def launch_unknown_type(t):
     return launch(t, InstanceType="t9.huge")
 
 
-@rule("fewer at most than at least", "ec2 RunInstances", "400 InvalidParameterCombination", "assumed")
+@rule(
+    "fewer at most than at least", "ec2 RunInstances", "400 InvalidParameterCombination", "assumed"
+)
 def launch_less_than_least(t):
     return launch(t, MinCount=2, MaxCount=1)
 
@@ -121,7 +123,9 @@ def terminate_unknown(t):
     return lambda: t.ec2.terminate_instances(InstanceIds=[instance, unknown]), state(t, instance)
 
 
-@rule("an instance id that is none", "ec2 DescribeInstances", "400 InvalidInstanceID.Malformed", CODES)
+@rule(
+    "an instance id that is none", "ec2 DescribeInstances", "400 InvalidInstanceID.Malformed", CODES
+)
 def malformed_instance(t):
     return lambda: t.ec2.describe_instances(InstanceIds=["i-nothing"])
 

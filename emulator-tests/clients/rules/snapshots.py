@@ -31,7 +31,9 @@ def unknown_snapshot(t):
     return lambda: t.ec2.describe_snapshots(SnapshotIds=[UNKNOWN])
 
 
-@rule("a snapshot id that is none", "ec2 DescribeSnapshots", "400 InvalidSnapshotID.Malformed", CODES)
+@rule(
+    "a snapshot id that is none", "ec2 DescribeSnapshots", "400 InvalidSnapshotID.Malformed", CODES
+)
 def malformed_snapshot(t):
     return lambda: t.ec2.describe_snapshots(SnapshotIds=["snap-nothing"])
 
@@ -42,7 +44,12 @@ def describe_foreign_snapshot(t):
     return lambda: t.ec2.describe_snapshots(SnapshotIds=[snapshot])
 
 
-@rule("deleting another account's snapshot", "ec2 DeleteSnapshot", "400 InvalidSnapshot.NotFound", CODES)
+@rule(
+    "deleting another account's snapshot",
+    "ec2 DeleteSnapshot",
+    "400 InvalidSnapshot.NotFound",
+    CODES,
+)
 def delete_foreign_snapshot(t):
     snapshot = t.snapshot(account=t.other)
     state = lambda: t.client("ec2", t.other).describe_snapshots(SnapshotIds=[snapshot])[
@@ -104,7 +111,12 @@ def plain_copy_of_encrypted_snapshot(t):
     ), count
 
 
-@rule("a copy with a key, but not encrypted", "ec2 CopySnapshot", "400 InvalidParameterDependency", CODES)
+@rule(
+    "a copy with a key, but not encrypted",
+    "ec2 CopySnapshot",
+    "400 InvalidParameterDependency",
+    CODES,
+)
 def copy_with_key_but_not_encrypted(t):
     snapshot, key = t.snapshot(), t.key()
     count = lambda: len(t.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"])
@@ -119,7 +131,12 @@ def copy_of_pending_snapshot(t):
     return lambda: t.ec2.copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=REGION)
 
 
-@rule("a copy of another account's snapshot", "ec2 CopySnapshot", "400 InvalidSnapshot.NotFound", CODES)
+@rule(
+    "a copy of another account's snapshot",
+    "ec2 CopySnapshot",
+    "400 InvalidSnapshot.NotFound",
+    CODES,
+)
 def copy_of_foreign_snapshot(t):
     snapshot = t.snapshot(account=t.other)
     return lambda: t.ec2.copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=REGION)
@@ -155,7 +172,12 @@ def volume_of_unknown_type(t):
     return make_volume(t, Size=1, VolumeType="gp9")
 
 
-@rule("an io2 volume without Iops", "ec2 CreateVolume", "400 MissingParameter", "EC2 API: CreateVolume (Iops)")
+@rule(
+    "an io2 volume without Iops",
+    "ec2 CreateVolume",
+    "400 MissingParameter",
+    "EC2 API: CreateVolume (Iops)",
+)
 def io2_without_iops(t):
     return make_volume(t, Size=4, VolumeType="io2")
 

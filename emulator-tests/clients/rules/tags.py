@@ -41,7 +41,12 @@ def tag_unknown_volume(t):
     return lambda: t.ec2.create_tags(Resources=resources, Tags=[tag]), tags_of(t, there)
 
 
-@rule("tags for another kind of resource", "ec2 CreateVolume", "400 InvalidParameterValue", "EC2 API: CreateVolume (TagSpecification)")
+@rule(
+    "tags for another kind of resource",
+    "ec2 CreateVolume",
+    "400 InvalidParameterValue",
+    "EC2 API: CreateVolume (TagSpecification)",
+)
 def tags_for_another_kind(t):
     specification = {"ResourceType": "image", "Tags": [{"Key": "key", "Value": "value"}]}
     count = lambda: len(t.ec2.describe_volumes()["Volumes"])

@@ -14,7 +14,10 @@ OTHER_ACCOUNT = {"aws_access_key_id": "111111111111", "aws_secret_access_key": "
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 BIG = bytes(range(256)) * 40_000
 PART = b"A" * (5 << 20)
-ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+ALLOW = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
+}
 TLS_ONLY = {
     "Version": "2012-10-17",
     "Statement": [
@@ -36,12 +39,18 @@ def put():
     key = kms.create_key()["KeyMetadata"]["KeyId"]
     kms.create_alias(AliasName="alias/vault", TargetKeyId=key)
     signer = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
-    signature = kms.sign(KeyId=signer, Message=b"hello", SigningAlgorithm="ECDSA_SHA_256")["Signature"]
-    secret = kms.encrypt(KeyId=key, Plaintext=b"secret", EncryptionContext={"a": "b"})["CiphertextBlob"]
+    signature = kms.sign(KeyId=signer, Message=b"hello", SigningAlgorithm="ECDSA_SHA_256")[
+        "Signature"
+    ]
+    secret = kms.encrypt(KeyId=key, Plaintext=b"secret", EncryptionContext={"a": "b"})[
+        "CiphertextBlob"
+    ]
 
     s3.create_bucket(Bucket="vault")
     s3.put_bucket_versioning(Bucket="vault", VersioningConfiguration={"Status": "Enabled"})
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    rule = {
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    }
     s3.put_bucket_encryption(Bucket="vault", ServerSideEncryptionConfiguration={"Rules": [rule]})
     s3.put_bucket_policy(Bucket="vault", Policy=json.dumps(TLS_ONLY))
     first = s3.put_object(Bucket="vault", Key="a/b", Body=b"one")["VersionId"]
@@ -111,9 +120,7 @@ def check(ids):
         SigningAlgorithm="ECDSA_SHA_256",
         Signature=bytes.fromhex(ids["signature"]),
     )["SignatureValid"]
-    secret = kms.decrypt(
-        CiphertextBlob=bytes.fromhex(ids["secret"]), EncryptionContext={"a": "b"}
-    )
+    secret = kms.decrypt(CiphertextBlob=bytes.fromhex(ids["secret"]), EncryptionContext={"a": "b"})
     assert secret["Plaintext"] == b"secret"
     assert kms.describe_key(KeyId="alias/vault")["KeyMetadata"]["KeyId"] == ids["key"]
 
