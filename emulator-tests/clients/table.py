@@ -12,8 +12,8 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from rules import RULES, steps
-from target import REGION, SESSION, SESSION_LOCK, NotPossible, Target, refusal
+from clients.rules import RULES, steps
+from harness.target import REGION, SESSION, SESSION_LOCK, NotPossible, Target, refusal
 
 PAGE = Path(__file__).parents[2] / "docs/emulator-rules.md"
 BLESS = "EMULATOR_BLESS"

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from fixtures import can_mount, needed
-from emulator import ROOT
-from target import BLOCK, block, digest
+from harness.emulator import Emulator
+from harness.programs import ROOT, can_mount, needed
+from harness.target import BLOCK, block, digest
 
 
 def works(aws):
@@ -191,11 +191,11 @@ def test_a_full_disk(tmp_path):
     script = f"mount -t tmpfs -o size={SMALL} none '{directory}' && exec \"$@\""
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", script, "sh"]
-        + [sys.executable, __file__, str(directory), "--localstack=process"],
+        + [sys.executable, "-m", __name__, str(directory), "--localstack=process"],
         capture_output=True,
         text=True,
         timeout=600,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=os.environ | {"PYTHONPATH": str(ROOT / "emulator-tests")},
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -204,8 +204,6 @@ def test_a_full_disk(tmp_path):
 
 def full_disk(directory, localstack):
     """Runs where the directory is small."""
-    from emulator import Emulator
-
     data = directory / "data"
     emulator = Emulator(data, localstack)
     try:

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from target import REGION, pages
+from harness.target import REGION, pages
 
 
 def sha256(path):

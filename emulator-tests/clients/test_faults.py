@@ -6,7 +6,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
-from target import BLOCK, block, digest
+from harness.target import BLOCK, block, digest
 
 
 @pytest.fixture

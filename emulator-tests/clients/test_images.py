@@ -6,7 +6,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from target import OTHER_REGION, REGION, block, content, registration
+from harness.target import OTHER_REGION, REGION, block, content, registration
 
 TAGS = [{"Key": "app", "Value": "web"}, {"Key": "version", "Value": "1.0"}]
 

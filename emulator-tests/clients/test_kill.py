@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from target import BLOCK, REGION, block, pages
+from harness.target import BLOCK, REGION, block, pages
 
 PUTS = 1000
 WORKERS = 8

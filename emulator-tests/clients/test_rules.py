@@ -3,9 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from rules import RULES, moves_clock, steps
-from table import AS_AWS, SEEN
-from target import refusal
+from clients.rules import RULES, moves_clock, steps
+from clients.table import AS_AWS, SEEN
+from harness.target import refusal
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -3,8 +3,8 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from rules import RULES, moves_clock
-from table import BLESS, PAGE, SEEN, LocalStack, Moto, column, moto, page
+from clients.rules import RULES, moves_clock
+from clients.table import BLESS, PAGE, SEEN, LocalStack, Moto, column, moto, page
 
 
 def test_the_page_is_what_the_run_gives(emulator, clocked):

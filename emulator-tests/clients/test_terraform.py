@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from target import OTHER_REGION
+from harness.target import OTHER_REGION
 
 MAIN = """
 terraform {

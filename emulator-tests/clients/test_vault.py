@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from rules.buckets import bucket, encrypted_only, tls_only
+from clients.rules.buckets import bucket, encrypted_only, tls_only
 
 MIB = 1 << 20
 

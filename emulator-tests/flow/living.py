@@ -2,9 +2,9 @@
 
 import json
 
-from own_vault import VAULT
-from program import Uploader
-from waiting import until
+from flow.own_vault import VAULT
+from flow.program import Uploader
+from harness.waiting import until
 
 # A guest is translated, several of them and other tests beside it.
 BOOTS = 600

@@ -2,12 +2,8 @@
 
 import json
 
-from emulator import ROOT, run
-from fixtures import needed
-from target import BLOCK
-
-IMGTOOL = ROOT / "target/release/imgtool"
-HELLO = ROOT / "target/x86_64-unknown-linux-gnu/release/hello"
+from harness.programs import HELLO, IMGTOOL, ROOT, needed, run
+from harness.target import BLOCK
 
 
 class Packed:

@@ -1,13 +1,9 @@
 """The shipped program `uploader`, as a user runs it."""
 
 import json
-import os
 import subprocess
-from pathlib import Path
 
-from emulator import ROOT
-
-PROGRAM = Path(os.environ.get("UPLOADER_BIN", ROOT / "target/release/uploader"))
+from harness.programs import UPLOADER
 
 
 class Uploader:
@@ -26,7 +22,7 @@ class Uploader:
         """Starts it, and does not wait: for those that end it before its time."""
         more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | more
         return subprocess.Popen(
-            [str(it) for it in (PROGRAM, *arguments)],
+            [str(it) for it in (UPLOADER, *arguments)],
             env=self.environment(account, region, **(env or {})),
             **more,
         )

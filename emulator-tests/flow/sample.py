@@ -107,3 +107,12 @@ def sample(name="web", version=1, blocks=12, **more):
     data = {index: noise(f"{name} {index}") for index in range(blocks)}
     data[blocks // 2] = noise(f"{name} version {version}")
     return Sample(name, data, zero=[(blocks, 2)], free=[(blocks + 2, 6)], **more)
+
+
+def written(image, folder):
+    """The pack and its manifest as files, as `imgtool build --pack` leaves them."""
+    folder.mkdir(exist_ok=True)
+    pack = folder / f"{image.name}.pack"
+    pack.write_bytes(image.pack)
+    pack.with_name(pack.name + ".json").write_bytes(image.text())
+    return pack

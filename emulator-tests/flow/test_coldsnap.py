@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from packed import Packed
-from target import BLOCK
-from waiting import LONG
+from flow.packed import Packed
+from harness.target import BLOCK
+from harness.waiting import LONG
 
 FIRMWARES = {"uefi": ["uefi"], "hybrid": ["bios", "uefi"]}
 

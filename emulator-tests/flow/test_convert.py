@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from own_vault import KEY_TAG, OwnVault, VAULT
-from sample import noise, sample
-from target import content
-from waiting import LONG, says, until
+from flow.own_vault import KEY_TAG, VAULT, OwnVault
+from flow.sample import noise, sample
+from harness.target import content
+from harness.waiting import LONG, says, until
 
 
 @pytest.fixture

@@ -14,12 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator import ROOT, run
-from fixtures import needed
-from own_vault import VAULT
-from packed import IMGTOOL
-from program import PROGRAM
-from waiting import until
+from flow.own_vault import VAULT
+from harness.programs import HELLO, IMGTOOL, UPLOADER, needed, run
+from harness.waiting import until
 
 HERE, THERE = "us-east-1", "eu-west-1"
 BOTH = ("--region", HERE, "--region", THERE)
@@ -31,7 +28,7 @@ RECORD = "converter-image/current.json"
 def programs(tmp_path_factory):
     """`uploader` of other versions: what differs is the number that is in it."""
     folder = tmp_path_factory.mktemp("programs")
-    own = PROGRAM.read_bytes()
+    own = UPLOADER.read_bytes()
     mark = re.search(rb"\[this is uploader, version ([0-9.]+)\]", own)
     ours = mark.group(1)
 
@@ -123,7 +120,7 @@ def test_the_image_is_the_same_each_time_and_holds_only_the_program(uploader, tm
         folder = tmp_path / name
         folder.mkdir()
         # Elsewhere, by another number of threads, at another time, of a copy.
-        program = shutil.copy(PROGRAM, folder / "program") if packs else PROGRAM
+        program = shutil.copy(UPLOADER, folder / "program") if packs else UPLOADER
         done = uploader(
             "converter", "build", "-o", folder / "c.pack", "--program", program,
             "--jobs", 1 + len(packs), parse=True, env={"TZ": "Asia/Tokyo"} if packs else {},
@@ -188,13 +185,12 @@ def test_the_image_is_the_same_each_time_and_holds_only_the_program(uploader, tm
 
 
 def test_what_is_not_the_program_is_refused(uploader, tmp_path):
-    hello = ROOT / "target/x86_64-unknown-linux-gnu/release/hello"
-    needed(hello, "just hello")
+    needed(HELLO, "just hello")
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\nexec sleep 1\n" + "# and more\n" * 10)
     for program, why in (
         ("/bin/ls", "not a static program: it needs /lib64/ld-linux-x86-64.so.2"),
-        (hello, "not uploader"),
+        (HELLO, "not uploader"),
         (script, "not an ELF file"),
         (tmp_path / "none", "can't be read"),
         (tmp_path, "not a regular file"),
@@ -560,7 +556,7 @@ def instance(uploader, aws, tmp_path):
             del pages["/latest/user-data"]
         where = f"http://127.0.0.1:{server.server_port}"
         return subprocess.run(
-            [PROGRAM, "agent", "--from-instance"],
+            [UPLOADER, "agent", "--from-instance"],
             env={"AWS_EC2_METADATA_SERVICE_ENDPOINT": where, "HOME": str(tmp_path)},
             capture_output=True,
             text=True,

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator import run
-from own_vault import OwnVault
-from sample import sample
-from test_publish import written
+from flow.own_vault import OwnVault
+from flow.sample import sample, written
+from harness.programs import run
 
 AMI = "ami-0123456789abcdef0"
 

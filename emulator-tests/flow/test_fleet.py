@@ -12,10 +12,9 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from own_vault import VAULT
-from sample import sample
-from target import wait
-from test_publish import written
+from flow.own_vault import VAULT
+from flow.sample import sample, written
+from harness.target import wait
 
 TAG = "uploader:converter"
 

@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from emulator import PROGRAM as EMULATOR
-from living import BOOTS
-from own_vault import VAULT
+from flow.living import BOOTS
+from flow.own_vault import VAULT
+from harness.programs import EMULATOR
 
 
 def free_port():

@@ -5,12 +5,11 @@ import json
 
 import pytest
 
-from emulator import run
-from living import BOOTS
-from packed import IMGTOOL
-from program import Uploader
-from target import BLOCK
-from waiting import until
+from flow.living import BOOTS
+from flow.program import Uploader
+from harness.programs import IMGTOOL, run
+from harness.target import BLOCK
+from harness.waiting import until
 
 SECTOR = 512
 # Where ext4's superblock is in its partition, and more than its length.

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from packed import Packed
+from flow.packed import Packed
 
 # More than a converter of 1 GiB takes at a time.
 MANY = 10

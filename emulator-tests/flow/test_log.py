@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from own_vault import OwnVault
-from sample import sample
+from flow.own_vault import OwnVault
+from flow.sample import sample
 
 
 @pytest.fixture

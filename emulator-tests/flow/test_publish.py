@@ -3,19 +3,10 @@ image that `push` puts there."""
 
 import json
 
-from own_vault import VAULT
-from sample import sample
-from target import content
-from waiting import LONG
-
-
-def written(image, folder):
-    """The pack and its manifest as files, as `imgtool build --pack` leaves them."""
-    folder.mkdir(exist_ok=True)
-    pack = folder / f"{image.name}.pack"
-    pack.write_bytes(image.pack)
-    pack.with_name(pack.name + ".json").write_bytes(image.text())
-    return pack
+from flow.own_vault import VAULT
+from flow.sample import sample, written
+from harness.target import content
+from harness.waiting import LONG
 
 
 def test_publish_goes_from_a_pack_to_an_ami(uploader, aws, tmp_path):

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator import ROOT, run
-from fixtures import needed
-from vaults import Vault
-from waiting import LONG, until
+from flow.vaults import Vault
+from harness.programs import IMGTOOL, ROOT, needed, run
+from harness.waiting import LONG, until
 
 HERE, THERE = "us-east-1", "eu-west-1"
 BOTH = ("--region", HERE, "--region", THERE)
@@ -50,9 +49,8 @@ def vault(emulator, aws, uploader):
 @pytest.fixture(scope="session")
 def imgtool():
     """imgtool, which finds kernel and stub as a checkout's configuration says."""
-    program = ROOT / "target/release/imgtool"
-    needed(program, "just build")
-    return lambda *arguments: run(program, *arguments, cwd=ROOT)
+    needed(IMGTOOL, "just build")
+    return lambda *arguments: run(IMGTOOL, *arguments, cwd=ROOT)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,10 @@ import signal
 
 import pytest
 
-from own_vault import VAULT
-from sample import sample
-from target import content, wait
-from test_publish import written
-from waiting import LONG, until
+from flow.own_vault import VAULT
+from flow.sample import sample, written
+from harness.target import content, wait
+from harness.waiting import LONG, until
 
 HERE, THERE = "us-east-1", "eu-west-1"
 BOTH = ("--region", HERE, "--region", THERE)

@@ -11,9 +11,9 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from program import Uploader
-from target import wait
-from waiting import LONG
+from flow.program import Uploader
+from harness.target import wait
+from harness.waiting import LONG
 
 REGION, OTHER_REGION = "us-east-1", "eu-west-1"
 BLOCK = 512 * 1024

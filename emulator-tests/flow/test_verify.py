@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from packed import Packed
-from target import BLOCK, block
-from waiting import until
+from flow.packed import Packed
+from harness.target import BLOCK, block
+from harness.waiting import until
 
 ZEROS = bytes(BLOCK)
 

@@ -5,7 +5,7 @@ import json
 import time
 from pathlib import Path
 
-from rules.buckets import tls_only
+from clients.rules.buckets import tls_only
 
 
 class Vault:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import botocore.auth
 from botocore.exceptions import ClientError
 
-from . import rule
+from .rule import rule
 
 POLICY_GUIDE = "S3 guide: bucket policies"
 POINT = "S3 error codes"

@@ -1,8 +1,8 @@
 """The EBS direct API."""
 
-from target import BLOCK, block, digest, linear
+from harness.target import BLOCK, block, digest, linear
 
-from . import rule
+from .rule import rule
 
 PUT = "EBS API: PutSnapshotBlock"
 START = "EBS API: StartSnapshot"

@@ -1,8 +1,8 @@
 """Images: RegisterImage, CopyImage, permissions, deprecation, deregistration."""
 
-from target import OTHER_REGION, block, registration
+from harness.target import OTHER_REGION, block, registration
 
-from . import rule
+from .rule import rule
 
 CODES = "EC2 error codes"
 UNKNOWN_SNAPSHOT = "snap-0123456789abcdef0"

@@ -1,6 +1,6 @@
 """Instances."""
 
-from . import rule
+from .rule import rule
 
 CODES = "EC2 error codes"
 

@@ -1,8 +1,8 @@
 """Snapshots and volumes."""
 
-from target import REGION
+from harness.target import REGION
 
-from . import rule
+from .rule import rule
 
 CODES = "EC2 error codes"
 UNKNOWN = "snap-0123456789abcdef0"

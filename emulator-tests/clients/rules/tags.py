@@ -1,6 +1,6 @@
 """Tags."""
 
-from . import rule
+from .rule import rule
 
 CODES = "EC2 error codes"
 

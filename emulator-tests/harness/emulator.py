@@ -4,28 +4,11 @@ import http.client
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
-from target import Target
-
-ROOT = Path(__file__).parents[2]
-PROGRAM = Path(os.environ.get("EMULATOR_BIN", ROOT / "target/release/emulator"))
-TOOLS = ROOT / ".imgtool"
-
-
-def run(*arguments, check=True, timeout=600, **more):
-    """A program's answer, with what it said if it failed."""
-    done = subprocess.run(
-        [str(it) for it in arguments], capture_output=True, text=True, timeout=timeout, **more
-    )
-    if check and done.returncode != 0:
-        raise AssertionError(
-            f"{' '.join(str(it) for it in arguments)}: exit {done.returncode}\n"
-            f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-        )
-    return done
+from harness.programs import EMULATOR, run
+from harness.target import Target
 
 
 class Emulator:
@@ -38,7 +21,7 @@ class Emulator:
 
     def up(self):
         """Starts it; says what it prints."""
-        done = run(PROGRAM, "up", "--data", self.data, "--port", "0", "--json", *self.options)
+        done = run(EMULATOR, "up", "--data", self.data, "--port", "0", "--json", *self.options)
         self.said = json.loads(done.stdout)
         self.port = int(self.said["address"].rsplit(":", 1)[1])
         self.endpoint = f"https://127.0.0.1:{self.port}"
@@ -50,7 +33,7 @@ class Emulator:
 
     def cli(self, *arguments, **more):
         """Any other of its commands, on this one."""
-        return run(PROGRAM, *arguments, "--data", self.data, **more)
+        return run(EMULATOR, *arguments, "--data", self.data, **more)
 
     def status(self):
         """What `emulator status` says."""

@@ -1,16 +1,15 @@
 """What the tests of unmodified clients and those of the flow share: every test gets accounts of its
-own on one emulator; those that harm it start one of their own. A conftest imports what it wants of
-this by name."""
+own on one emulator; those that harm it start one of their own."""
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from emulator import PROGRAM, ROOT, TOOLS, Emulator, run
+from harness.emulator import Emulator
+from harness.programs import EMULATOR, HELLO, IMGTOOL, ROOT, TOOLS, needed, run
 
 
 def pytest_addoption(parser):
@@ -39,8 +38,8 @@ def localstack(request):
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory, localstack):
     """The emulator that most tests share."""
-    if not PROGRAM.exists():
-        pytest.exit(f"{PROGRAM} is not there: just emulator, or set EMULATOR_BIN", 3)
+    if not EMULATOR.exists():
+        pytest.exit(f"{EMULATOR} is not there: just emulator, or set EMULATOR_BIN", 3)
     it = Emulator(tmp_path_factory.mktemp("emulator"), localstack, SETTLE, RECORDS)
     yield it
     it.down()
@@ -92,12 +91,10 @@ def image(tmp_path_factory):
     """The sample's disk image: IMAGE, or one that imgtool builds."""
     if given := os.environ.get("IMAGE"):
         return Path(given)
-    hello = ROOT / "target/x86_64-unknown-linux-gnu/release/hello"
-    imgtool = ROOT / "target/release/imgtool"
-    needed(imgtool, "just build")
-    needed(hello, "just hello")
+    needed(IMGTOOL, "just build")
+    needed(HELLO, "just hello")
     path = tmp_path_factory.mktemp("image") / "hello.img"
-    run(imgtool, "build", hello, "--name", "hello", "-o", path, cwd=ROOT)
+    run(IMGTOOL, "build", HELLO, "--name", "hello", "-o", path, cwd=ROOT)
     return path
 
 
@@ -120,20 +117,3 @@ def snap(coldsnap, emulator, aws):
         return run(coldsnap, *arguments, env=environment, timeout=900).stdout.strip()
 
     return call
-
-
-def needed(path, how):
-    """Skips a test on a laptop, and fails it in CI, if something is missing."""
-    if not path.exists():
-        say = f"{path} is not there: {how}"
-        pytest.fail(say) if os.environ.get("CI") else pytest.skip(say)
-
-
-def can_mount():
-    """Whether an unprivileged user can mount a file system of their own here."""
-    return (
-        subprocess.run(
-            ["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True
-        ).returncode
-        == 0
-    )

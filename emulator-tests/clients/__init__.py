@@ -1,0 +1,1 @@
+"""What unmodified AWS clients make of the emulator."""

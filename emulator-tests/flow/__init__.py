@@ -1,0 +1,1 @@
+"""The shipped `uploader`, as a user runs it, on the emulator."""
