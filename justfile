@@ -120,12 +120,12 @@ bench-emulator *ARGS:
 bench-publish *ARGS: build hello emulator
     .ci/setup --test
     cargo build --release -p uploader --bins
-    python3 uploader/benches/publish.py {{ARGS}}
+    PYTHONPATH=imgtool/benches python3 uploader/benches/publish.py {{ARGS}}
 
 # Where the time goes from an application to its first answer, on the local AWS: a table of stages
 bench-flow *ARGS: programs hello
     .ci/setup --emulator
-    python3 uploader/benches/flow.py {{ARGS}}
+    PYTHONPATH=imgtool/benches python3 uploader/benches/flow.py {{ARGS}}
 
 # All that a change has to pass
 ci:

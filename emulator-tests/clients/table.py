@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import MappingProxyType
 
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
@@ -26,11 +27,11 @@ against the shipped `emulator`, asserts code and HTTP status, and where somethin
 the call, that it was not. `test_table.py` runs the calls against the other two and compares this
 page with what it saw (`{BLESS}=1 just test-clients test_table.py` writes it anew).
 
-"AWS" is what AWS's reference says: the page is named below it, "observed" where the reference leaves
-it open and users' logs say it. In the other columns: **as AWS**, the same code and status; a code
-and a status, another refusal; **accepted**, the call that AWS refuses went through; *missing*, the
-operation or something that the rule needs first is not implemented there. LocalStack is the one that
-is behind us, without the images that it has for each account otherwise.
+"AWS" is what AWS's reference says: the page is named below it, "observed" where the reference
+leaves it open and users' logs say it. In the other columns: **as AWS**, the same code and status; a
+code and a status, another refusal; **accepted**, the call that AWS refuses went through; *missing*,
+the operation or something that the rule needs first is not implemented there. LocalStack is the one
+that is behind us, without the images that it has for each account otherwise.
 
 """
 
@@ -136,7 +137,7 @@ def outcome(rule, target):
     return "**accepted**"
 
 
-def column(make, seen={}):
+def column(make, seen=MappingProxyType({})):
     """What an endpoint answers to all rules; `make` gives the target for a rule's name. What has
     been seen is not asked again."""
     return {name: seen.get(name) or outcome(rule, make(name)) for name, rule in RULES.items()}

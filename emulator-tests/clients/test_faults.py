@@ -50,7 +50,7 @@ def put_all(client, snapshot, count):
 
 @pytest.mark.parametrize(
     "what",
-    (
+    [
         ("--status", "503"),
         ("--status", "500"),
         ("--reason", "ACCOUNT_THROTTLED"),
@@ -59,7 +59,7 @@ def put_all(client, snapshot, count):
         ("--cut", "answer"),
         ("--lose",),
         ("--corrupt", "request", "--offset", "1000"),
-    ),
+    ],
     ids=" ".join,
 )
 def test_every_third_put_fails_and_is_put_again(aws, faults, what):
@@ -68,7 +68,6 @@ def test_every_third_put_fails_and_is_put_again(aws, faults, what):
     puts = 8
     if what[0] == "--corrupt":
         # Not the client's luck, but its block's checksum: refused, and not for a retry.
-        client = aws.client("ebs")
         for index in range(puts):
             for attempt in range(2):
                 try:
@@ -95,13 +94,13 @@ def test_every_third_put_fails_and_is_put_again(aws, faults, what):
 
 @pytest.mark.parametrize(
     ("what", "code", "status"),
-    (
+    [
         (("--status", "503"), "ServiceUnavailable", 503),
         (("--status", "500"), "InternalServerException", 500),
         (("--reason", "ACCOUNT_THROTTLED"), "RequestThrottledException", 400),
         (("--reason", "DEPENDENCY_REQUEST_THROTTLED"), "RequestThrottledException", 400),
         (("--status", "403", "--code", "AccessDeniedException"), "AccessDeniedException", 403),
-    ),
+    ],
     ids=lambda it: " ".join(it) if isinstance(it, tuple) else None,
 )
 def test_a_refusal_is_what_the_rule_says(aws, faults, what, code, status):
@@ -172,7 +171,7 @@ def test_a_corrupt_answer_is_seen_by_its_checksum(aws, faults):
     assert data == block(0) and checksum == digest(data)
 
 
-@pytest.mark.parametrize("side", ("request", "answer"))
+@pytest.mark.parametrize("side", ["request", "answer"])
 def test_a_slow_link_takes_its_time(aws, faults, side):
     bucket = f"slow-{aws.account}"
     aws.s3.create_bucket(Bucket=bucket)
@@ -215,7 +214,7 @@ def test_chance_is_the_same_for_the_same_seed(aws, faults):
 
 
 def test_rules_are_about_what_they_say(aws, faults):
-    """Another account, another operation and another service are left alone, and a limit ends it."""
+    """Another account, another operation and another service are left alone; a limit ends it."""
     rule = faults.add("--service", "sts", "--status", "500", "--limit", "2", account=aws.other)
     aws.client("sts").get_caller_identity()
     stranger = aws.client("sts", aws.other)

@@ -64,7 +64,7 @@ def assert_has(found, wanted):
             assert_has(found[name], value)
     elif isinstance(wanted, list):
         assert len(found) == len(wanted), (found, wanted)
-        for one, other in zip(found, wanted):
+        for one, other in zip(found, wanted, strict=True):
             assert_has(one, other)
     else:
         assert found == wanted
@@ -107,7 +107,7 @@ def test_every_field_is_kept_by_boto3(aws):
     assert found["PlatformDetails"] == "Linux/UNIX"
     assert found["UsageOperation"] == "RunInstances"
     created = datetime.datetime.fromisoformat(found["CreationDate"].replace("Z", "+00:00"))
-    age = datetime.datetime.now(datetime.timezone.utc) - created
+    age = datetime.datetime.now(datetime.UTC) - created
     assert abs(age) < datetime.timedelta(minutes=5)
 
 
@@ -178,7 +178,7 @@ def test_the_life_of_an_image_by_boto3(aws):
     refused("InvalidAMIID.NotFound", stranger_abroad.describe_images, ImageIds=[copy])
 
     # Deprecated: hidden from others only once the time has come.
-    when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=3)
+    when = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=3)
     when = when.replace(second=0, microsecond=0)
     ec2.enable_image_deprecation(ImageId=image, DeprecateAt=when)
     found = ec2.describe_images(ImageIds=[image])["Images"][0]

@@ -33,7 +33,7 @@ def test_kill_in_the_middle_of_1000_puts(own):
     # A chain: what the parent has must be there too.
     parent = aws.snapshot({index: block(f"parent {index}") for index in range(0, 1100, 100)})
     snapshot = aws.start(ParentSnapshotId=parent, Tags=[{"Key": "k", "Value": "v"}])
-    aws.ebs  # made before threads use it
+    aws.client("ebs")  # made before threads use it
     acknowledged, lock = set(), threading.Lock()
 
     def put(index):

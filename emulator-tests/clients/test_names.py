@@ -1,15 +1,19 @@
 """Unmodified clients that know of no endpoint: AWS's names lead to the emulator, as in its guests.
 
 A guest's resolver gives them one address, whose ports 443 and 80 are the gateway. Here, connections
-are led there on their way, and everything else is as it is on AWS: names, TLS, how buckets are named.
+are led there on their way, and everything else is as it is on AWS: names, TLS, how buckets are
+named.
 """
 
+import json
 import uuid
 
 import boto3
 import pytest
 from botocore.config import Config
 from urllib3.util import connection
+
+from clients.rules.buckets import tls_only
 
 
 @pytest.fixture
@@ -99,10 +103,7 @@ def test_a_policy_holds_for_a_bucket_in_the_name(session):
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_policy(
         Bucket=bucket,
-        Policy="""{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*",
-        "Action": "s3:*", "Resource": ["arn:aws:s3:::%s", "arn:aws:s3:::%s/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}"""
-        % (bucket, bucket),
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": tls_only(bucket)}),
     )
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     plain = session("s3", use_ssl=False)

@@ -1,5 +1,5 @@
-"""A client that waits for a message and is killed takes none: the next one has it at once, not after
-the visibility time-out."""
+"""A client that waits for a message and is killed takes none: the next one has it at once, not
+after the visibility time-out."""
 
 import subprocess
 import sys

@@ -72,7 +72,10 @@ class Living:
 
     def ended(self, id):
         """How an instance ended, once it has."""
-        state = lambda: self.instance(id)["State"]["Name"]
+
+        def state():
+            return self.instance(id)["State"]["Name"]
+
         until(lambda: state() == "terminated", f"{id}'s end", BOOTS, EVERY)
         return self.instance(id)["StateReason"]["Code"]
 

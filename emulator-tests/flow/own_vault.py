@@ -17,7 +17,10 @@ class OwnVault:
 
     def __init__(self, aws, region=REGION):
         self.aws, self.region, self.account = aws, region, aws.account
-        client = lambda service: aws.client(service, region=region, retries=5)
+
+        def client(service):
+            return aws.client(service, region=region, retries=5)
+
         self.s3, self.kms, self.sqs = client("s3"), client("kms"), client("sqs")
         self.ec2, self.ebs = client("ec2"), client("ebs")
         self.bucket = f"{VAULT}-{self.account}-{region}"
@@ -72,7 +75,7 @@ class OwnVault:
 
     def request(self, image, **more):
         """A request's fields, as `uploader convert` writes them."""
-        now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0, tzinfo=None)
         return {
             "version": 1,
             "id": str(uuid.uuid4()),

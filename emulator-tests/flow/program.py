@@ -35,10 +35,12 @@ class Uploader:
         process = self.start(*arguments, **more)
         try:
             stdout, stderr = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as late:
             process.kill()
             stdout, stderr = process.communicate()
-            raise AssertionError(f"{arguments}: no end after {timeout} s\n{stdout}\n{stderr}")
+            raise AssertionError(
+                f"{arguments}: no end after {timeout} s\n{stdout}\n{stderr}"
+            ) from late
         done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
         said = f"uploader {' '.join(str(it) for it in arguments)}: exit {done.returncode}"
         if check and done.returncode != 0:
@@ -46,8 +48,10 @@ class Uploader:
         if parse:
             try:
                 done.json = json.loads(stdout)
-            except ValueError:
+            except ValueError as error:
                 done.json = None
                 if check:
-                    raise AssertionError(f"{said}: no JSON\n{stdout[-4000:]}\n{stderr[-4000:]}")
+                    raise AssertionError(
+                        f"{said}: no JSON\n{stdout[-4000:]}\n{stderr[-4000:]}"
+                    ) from error
         return done

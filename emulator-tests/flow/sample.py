@@ -1,5 +1,5 @@
 """Small images of known blocks, in the vault of a test's account: what `uploader push` would leave
-there. Written without any of the project's code, so that it is another's reading of docs/pack.md."""
+there. Written without any of the project's code: another's reading of docs/pack.md."""
 
 import hashlib
 import json

@@ -101,13 +101,16 @@ def test_a_second_version_on_the_first(converted, snap, aws, tmp_path):
     assert first.manifest["packs"] != second.manifest["packs"]
 
     bucket = f"image-vault-{aws.account}-us-east-1"
-    read = lambda key: json.loads(aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def read(key):
+        return json.loads(aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
     record = read(f"requests/{request}.json")
     assert record["start"]["parent"]["snapshot"] == snapshots[0]
     changed = len(differing(first, second))
     assert 0 < changed < len(second.data)
     assert read(f"requests/{request}.progress.json")["total"] == changed
-    for image, snapshot in zip(images, snapshots):
+    for image, snapshot in zip(images, snapshots, strict=True):
         check(snap, snapshot, image, tmp_path / f"{snapshot}.img")
 
 

@@ -148,7 +148,7 @@ def test_tags_of_a_request_that_says_nothing(vault, uploader, agent):
 
 
 @pytest.mark.parametrize(
-    "modes, wanted", [(["bios"], "legacy-bios"), (["uefi"], "uefi")], ids=["bios", "uefi"]
+    ("modes", "wanted"), [(["bios"], "legacy-bios"), (["uefi"], "uefi")], ids=["bios", "uefi"]
 )
 def test_the_boot_mode_is_the_manifests(vault, uploader, agent, modes, wanted):
     vault.push(sample(boot_modes=modes))
@@ -245,7 +245,8 @@ def test_without_its_parent_a_snapshot_is_whole(vault, uploader, agent):
 
 
 def test_a_parent_that_goes_before_the_snapshot_is_started(vault, uploader, agent, emulator):
-    """The record names it already, and EBS is about to be asked: the snapshot is whole after all."""
+    """The record names it already, and EBS is about to be asked: the snapshot is whole after
+    all."""
     first, second = vault.push(sample(version=1)), vault.push(sample(version=2))
     asked(uploader, f"web@{first.digest}")
     agent()
@@ -348,7 +349,8 @@ TROUBLE = [
 
 
 def killed_at(running, state, delay=0):
-    """Kills an agent that is about to do this, or after a time; gives what it was about to do then."""
+    """Kills an agent that is about to do this, or after a time; gives what it was about to do
+    then."""
     with running:
         if state is not None:
             assert says(running, f"uploader: step {state}"), state
@@ -369,8 +371,8 @@ def test_an_agent_killed_forty_times_makes_one_ami_for_each_request(
     requests = [asked(uploader, "web") for _ in range(10)]
     failing = []
     faults(emulator, vault.account, *TROUBLE)
-    # Of the image that is late no snapshot can be started for a while; and EC2 does not know at once
-    # that a snapshot is complete.
+    # Of the image that is late no snapshot can be started for a while; and EC2 does not know at
+    # once that a snapshot is complete.
     quota = "--service ebs --operation StartSnapshot --resource late --status 400"
     quota = fault(emulator, vault.account, quota + " --code ConcurrentSnapshotLimitExceeded")
     unready = "--service ec2 --operation RegisterImage --limit 1 --status 400 --code IncorrectState"
@@ -404,7 +406,10 @@ def test_an_agent_killed_forty_times_makes_one_ami_for_each_request(
     # What is left is made by whoever is left alone. A request that met trouble is laid aside, for
     # longer than an agent without work stays.
     ends = time.monotonic() + 3 * LONG
-    ended = lambda it: (vault.record(it) or {}).get("phase") in ("finished", "failed")
+
+    def ended(it):
+        return (vault.record(it) or {}).get("phase") in ("finished", "failed")
+
     while vault.waiting() or not all(map(ended, requests + failing)):
         assert time.monotonic() < ends, [vault.record(it) for it in requests + failing]
         done = agent("--tries", 90, idle=8, timeout=3 * LONG)
@@ -730,7 +735,7 @@ def test_a_field_that_there_is_not(vault, agent):
 
 
 @pytest.mark.parametrize(
-    "field, value",
+    ("field", "value"),
     [("account", "999999999999"), ("region", "eu-west-1"), ("vault", "other-vault")],
 )
 def test_a_request_for_elsewhere(vault, agent, field, value):
@@ -922,7 +927,10 @@ def test_a_bucket_of_somebody_else(vault, uploader, agent):
     theirs.delete_public_access_block(Bucket=vault.bucket)
     theirs.put_bucket_policy(Bucket=vault.bucket, Policy=json.dumps(policy))
     vault.push(image)
-    keys = lambda: {it["Key"] for it in theirs.list_objects_v2(Bucket=vault.bucket)["Contents"]}
+
+    def keys():
+        return {it["Key"] for it in theirs.list_objects_v2(Bucket=vault.bucket)["Contents"]}
+
     before = keys()
     whose = f"(bucket {vault.bucket}, which may be another account's)"
     done = uploader("convert", "web", "--no-launch", "--timeout", 5, check=False)

@@ -178,7 +178,7 @@ def test_the_image_is_the_same_each_time_and_holds_only_the_program(uploader, tm
     )
     kinds = [int.from_bytes(app[at + n * size :][:4], "little") for n in range(count)]
     assert 1 in kinds and 3 not in kinds
-    said = subprocess.run([tree / "app", "--version"], capture_output=True, text=True)
+    said = run(tree / "app", "--version")
     assert said.stdout.startswith("uploader "), said
     roots = (tree / ROOTS).read_text()
     assert roots.count("-----BEGIN CERTIFICATE-----") > 50 and "PRIVATE" not in roots
@@ -312,7 +312,10 @@ def test_an_ami_that_only_says_it_is_the_converters_is_not_believed(uploader, va
 
 def test_two_bootstraps_at_once_make_one_ami(uploader, vault):
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        call = lambda _: region(uploader("converter", "bootstrap", parse=True, timeout=400))
+
+        def call(_):
+            return region(uploader("converter", "bootstrap", parse=True, timeout=400))
+
         both = list(pool.map(call, range(2)))
     assert both[0]["ami"] == both[1]["ami"] == vault.record()["ami"]
     assert len(vault.images()) == len(vault.snapshots()) == 1
@@ -336,7 +339,7 @@ def test_ctrl_c_leaves_nothing_and_what_a_kill_leaves_is_taken_away(uploader, va
     assert not vault.snapshots() and not vault.images()
 
 
-@pytest.mark.parametrize("fails, goes", [(HERE, THERE), (THERE, HERE)])
+@pytest.mark.parametrize(("fails", "goes"), [(HERE, THERE), (THERE, HERE)])
 def test_a_region_that_fails_loses_no_other(uploader, aws, emulator, fails, goes):
     uploader("vault", "init", *BOTH)
     vaults = {it: Vault(aws, it) for it in (HERE, THERE)}
@@ -430,7 +433,7 @@ def test_ctrl_c_in_several_regions_leaves_nothing_and_is_said_once(uploader, aws
 
 
 @pytest.mark.parametrize(
-    "service, operation",
+    ("service", "operation"),
     [("ebs", "StartSnapshot"), ("ebs", "CompleteSnapshot"), ("ec2", "RegisterImage")],
 )
 def test_a_bootstrap_outlives_lost_answers(uploader, vault, emulator, service, operation):
@@ -468,9 +471,12 @@ def test_instances_are_shown_and_stopped(uploader, vault, aws):
     assert instance in uploader("converter", "stop", "--dry-run").stdout
     asked = uploader("converter", "stop", check=False, stdin=subprocess.DEVNULL)
     assert asked.returncode == 2 and "--yes" in asked.stderr
-    state = lambda: vault.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0][
-        "Instances"
-    ][0]["State"]["Name"]
+
+    def state():
+        return vault.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][
+            0
+        ]["State"]["Name"]
+
     assert state() in ("pending", "running")
     stopped = region(uploader("converter", "stop", "--yes", parse=True))
     assert stopped["terminated"] == [instance]
@@ -503,12 +509,14 @@ class Metadata(http.server.BaseHTTPRequestHandler):
             return self.answer(404)
         life = "X_aws_ec2_metadata_token_ttl_seconds"
         self.answer(200, "token", **{life: 21600})
+        return None
 
     def do_GET(self):
         if self.headers.get("X-aws-ec2-metadata-token") != "token":
             return self.answer(401)
         text = self.server.pages.get(self.path)
         self.answer(404) if text is None else self.answer(200, text)
+        return None
 
 
 @pytest.fixture
@@ -560,6 +568,7 @@ def instance(uploader, aws, tmp_path):
             env={"AWS_EC2_METADATA_SERVICE_ENDPOINT": where, "HOME": str(tmp_path)},
             capture_output=True,
             text=True,
+            check=False,
             timeout=timeout,
         )
 
@@ -576,7 +585,7 @@ def test_an_agent_on_an_instance_is_told_all_by_its_user_data(uploader, vault, i
 
 
 @pytest.mark.parametrize(
-    "more, why",
+    ("more", "why"),
     [
         ({"text": ""}, "no user data"),
         ({"text": "#!/bin/sh\nreboot\n"}, "not a converter's"),

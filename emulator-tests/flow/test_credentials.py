@@ -1,5 +1,5 @@
-"""Who calls: credentials that are missing, expired, of a profile or of SSO, and a clock that is wrong.
-Whatever is the matter, it is said what to do, and nothing is sent and nothing left."""
+"""Who calls: credentials that are missing, expired, of a profile or of SSO, and a clock that is
+wrong. Whatever is the matter, it is said what to do, and nothing is sent and nothing left."""
 
 import hashlib
 import http.server
@@ -19,8 +19,8 @@ AMI = "ami-0123456789abcdef0"
 
 
 class Home:
-    """A home directory with a `.aws`, and `uploader` as who lives there runs it: without keys in the
-    environment."""
+    """A home directory with a `.aws`, and `uploader` as who lives there runs it: without keys in
+    the environment."""
 
     def __init__(self, uploader, folder):
         self.uploader, self.folder, self.aws = uploader, folder, folder / ".aws"
@@ -49,7 +49,8 @@ class Home:
         return self.uploader(*arguments, check=False, env=self.environment(**more))
 
     def caller(self, *arguments, **more):
-        """The account and region that a command finds: as the name says of the vault that it misses."""
+        """The account and region that a command finds: as the name says of the vault that it
+        misses."""
         done = self("vault", "list", *arguments, **more)
         found = re.search(r"there is no vault image-vault-(\d{12})-(\S+)", done.stderr)
         assert done.returncode == 1 and found, done.stderr
@@ -139,7 +140,7 @@ EXPIRED = [
 ]
 
 
-@pytest.mark.parametrize("command, service, operation, status, code", EXPIRED)
+@pytest.mark.parametrize(("command", "service", "operation", "status", "code"), EXPIRED)
 def test_credentials_that_have_expired(
     vault, uploader, fault, commands, command, service, operation, status, code
 ):
@@ -274,7 +275,7 @@ def sso(aws, home):
     server.server_close()
 
 
-@pytest.mark.parametrize("profile, of", [("new", "corp"), ("old", START)])
+@pytest.mark.parametrize(("profile", "of"), [("new", "corp"), ("old", START)])
 def test_a_profile_of_sso(aws, home, sso, profile, of):
     named = ((("--profile", profile), {}), ((), {"AWS_PROFILE": profile}))
 
@@ -314,7 +315,7 @@ CLOCKS = [
 ]
 
 
-@pytest.mark.parametrize("command, service, operation, status, code, message", CLOCKS)
+@pytest.mark.parametrize(("command", "service", "operation", "status", "code", "message"), CLOCKS)
 def test_a_clock_that_is_wrong(
     vault, uploader, fault, commands, command, service, operation, status, code, message
 ):

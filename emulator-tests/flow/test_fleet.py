@@ -312,7 +312,7 @@ def test_without_capacity_it_goes_elsewhere(fleet):
 
 
 @pytest.mark.parametrize(
-    "code, words",
+    ("code", "words"),
     [
         ("InsufficientInstanceCapacity", ["no capacity", "t2.micro in us-east-1a", "t3.micro in"]),
         ("VcpuLimitExceeded", ["quota", "Service Quotas"]),
@@ -399,7 +399,10 @@ def test_an_agent_takes_as_many_requests_as_it_has_room_for(fleet):
 
         wait(busy, [3], 90)
         fleet.emulator.cli("fault", "clear")
-        own = lambda: len(fleet.ec2.describe_images(Owners=["self"])["Images"])
+
+        def own():
+            return len(fleet.ec2.describe_images(Owners=["self"])["Images"])
+
         wait(own, 3, 120)
         assert agent.poll() is None
 
@@ -502,7 +505,7 @@ def test_an_instance_that_ends_fails_at_once(launch):
     (it,) = launch.instances()
     assert launch.groups() == [], "nothing has to come in"
     launch.ec2.terminate_instances(InstanceIds=[it["InstanceId"]])
-    out, err = process.communicate(timeout=60)
+    _out, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "without an answer" in err
 
 
@@ -510,7 +513,7 @@ def test_ctrl_c_takes_all_away(launch):
     process = launch.uploader.start("launch", launch.ami, "--connect", "127.0.0.1:1")
     wait(lambda: len(launch.instances()), 1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    _out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert launch.is_clean()
 
@@ -536,7 +539,7 @@ LOST = [
 ]
 
 
-@pytest.mark.parametrize("operation, limit", LOST)
+@pytest.mark.parametrize(("operation", "limit"), LOST)
 def test_a_launch_outlives_lost_answers(launch, emulator, operation, limit):
     """What was made without its maker being told is used, and taken away at the end."""
     rule = ("--service", "ec2", "--operation", operation, "--lose", "--limit", limit)

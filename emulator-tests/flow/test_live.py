@@ -1,5 +1,5 @@
-"""All of it with nothing pretended: the converter boots in QEMU from an AMI of its own, makes an AMI
-of the sample, ends itself when idle; and the sample's AMI is launched and answers."""
+"""All of it with nothing pretended: the converter boots in QEMU from an AMI of its own, makes an
+AMI of the sample, ends itself when idle; and the sample's AMI is launched and answers."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.mark.parametrize("kind, firmware", [("t2.micro", "legacy-bios"), ("t3.micro", "uefi")])
+@pytest.mark.parametrize(("kind", "firmware"), [("t2.micro", "legacy-bios"), ("t3.micro", "uefi")])
 def test_from_nothing_to_an_answer_from_inside(living, hello, kind, firmware):
     """And then nothing is left but AMIs and their snapshots: `uploader`, EC2 and the emulator say
     so. Two who publish at the same time have one converter launched."""
@@ -49,7 +49,7 @@ def test_from_nothing_to_an_answer_from_inside(living, hello, kind, firmware):
     ).json
     assert answered["ami"] == amis[0], answered
 
-    it.verified(zip(hello, amis))
+    it.verified(zip(hello, amis, strict=True))
     assert {one["State"]["Name"] for one in it.instances()} == {"terminated"}
     assert json.loads(it.emulator.cli("ps", "--json").stdout) == []
     it.holds_only(amis)

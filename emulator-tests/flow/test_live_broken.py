@@ -54,7 +54,10 @@ def launched(live, aws, ami, kind, *arguments):
     words = ("--instance-type", kind, "--wait-console", "never said", *arguments)
     done = uploader("launch", ami, *words, check=False, timeout=BOOTS)
     assert done.returncode == 1, done.stderr
-    up = lambda: [it for it in instances(aws) if it["State"]["Name"] != "terminated"]
+
+    def up():
+        return [it for it in instances(aws) if it["State"]["Name"] != "terminated"]
+
     until(lambda: not up(), "its end", BOOTS)
     (gone,) = instances(aws)
     assert aws.ec2.describe_volumes()["Volumes"] == []

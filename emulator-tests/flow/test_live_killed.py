@@ -30,7 +30,7 @@ def test_one_whose_machine_is_killed_at_work_is_replaced(living, hello):
     # Nobody waits until the dead one's heartbeat is two minutes old.
     assert (other["LaunchTime"] - at).total_seconds() < 60
     it.holds_only(amis)
-    it.verified(zip([hello[0]] * 2, amis))
+    it.verified(zip([hello[0]] * 2, amis, strict=True))
     # The dead one's snapshot is the one that its successor went on with.
     assert it.snapshot_of(amis[0]) == progress["snapshot"]
 

@@ -1,5 +1,5 @@
-"""A converter of 1 GiB that boots in QEMU, with more requests at once than it has room for; and what
-listens in it, which is nothing."""
+"""A converter of 1 GiB that boots in QEMU, with more requests at once than it has room for; and
+what listens in it, which is nothing."""
 
 import hashlib
 import re
@@ -58,7 +58,7 @@ def test_ten_at_once_have_room_in_a_gibibyte_and_nothing_listens(living, images)
     assert swap.strip() == "no swap"
     # Seven shares, of which spans and blocks fill 12 MiB each, and the program's own.
     assert int(peak) < 160 < int(all) / 4, f"{peak} of {all}"
-    it.verified(zip(images, amis))
+    it.verified(zip(images, amis, strict=True))
     it.holds_only(amis)
     assert it.ec2.describe_volumes()["Volumes"] == []
 

@@ -1,5 +1,5 @@
-"""From a file to an AMI with the shipped `uploader` alone: the vault that `vault init` makes, and the
-image that `push` puts there."""
+"""From a file to an AMI with the shipped `uploader` alone: the vault that `vault init` makes, and
+the image that `push` puts there."""
 
 import json
 

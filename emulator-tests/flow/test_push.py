@@ -170,7 +170,7 @@ def rows(done):
     return {it["region"]: it for it in done.json["regions"]}
 
 
-@pytest.mark.parametrize("fails, goes", [(HERE, THERE), (THERE, HERE)])
+@pytest.mark.parametrize(("fails", "goes"), [(HERE, THERE), (THERE, HERE)])
 def test_a_region_that_fails_loses_no_other(vault, image, fails, goes):
     vaults = {HERE: vault, THERE: vault.elsewhere(THERE)}
     refused = ("--status", "403", "--code", "AccessDenied")
@@ -501,7 +501,7 @@ def test_one_changed_file(vault, tree, imgtool, tmp_path):
     third = push(vault, packs[2])
     assert 1 * MIB < third["bytes_sent"] <= 4 * MIB
     assert len(third["packs"]) == 3
-    for said, pack in zip((first, second, third), packs):
+    for said, pack in zip((first, second, third), packs, strict=True):
         blocks_are_there(vault, said, pack, imgtool, tmp_path)
     # Going back to the first sends nothing, as it is there; under another digest neither.
     assert push(vault, packs[0])["already_stored"]
@@ -513,7 +513,7 @@ def blocks_are_there(vault, said, pack, imgtool, tmp_path):
     imgtool("unpack", pack, "-o", image)
     manifest = stored(vault, said)
     bodies = [vault.get(f"packs/{it['digest']}") for it in manifest["packs"]]
-    for body, record in zip(bodies, manifest["packs"]):
+    for body, record in zip(bodies, manifest["packs"], strict=True):
         assert len(body) == record["size"]
         # The pack's name is what its own frames and blocks say.
         lengths = seek_table(body)

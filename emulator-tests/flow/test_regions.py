@@ -25,9 +25,12 @@ def pack(tmp_path):
 def agent(uploader, aws, region):
     """An agent in a region, once it has said that it is there."""
     s3 = aws.client("s3", region=region)
-    found = lambda: s3.list_objects_v2(Bucket=bucket(aws, region), Prefix="converter/heartbeats/")[
-        "KeyCount"
-    ]
+
+    def found():
+        return s3.list_objects_v2(Bucket=bucket(aws, region), Prefix="converter/heartbeats/")[
+            "KeyCount"
+        ]
+
     with uploader.start("agent", region=region) as process:
         wait(found, 1)
         yield
@@ -151,7 +154,7 @@ def test_a_region_with_a_converter_makes_its_own(uploader, aws, agents, pack):
     assert {it["KmsKeyId"] for it in snapshots(aws, THERE)} == {key}
 
 
-@pytest.mark.parametrize("held, free", [(HERE, THERE), (THERE, HERE)])
+@pytest.mark.parametrize(("held", "free"), [(HERE, THERE), (THERE, HERE)])
 def test_one_region_does_not_wait_for_the_other(
     uploader, aws, agents, fault, emulator, pack, held, free
 ):
@@ -206,7 +209,7 @@ def test_a_disk_is_read_for_both(uploader, aws, agents, tmp_path):
         assert uploader("verify", row["ami"], region=region).returncode == 0
 
 
-@pytest.mark.parametrize("fails, goes", [(HERE, THERE), (THERE, HERE)])
+@pytest.mark.parametrize(("fails", "goes"), [(HERE, THERE), (THERE, HERE)])
 def test_the_same_command_goes_on_where_it_failed(
     uploader, aws, agents, fault, emulator, pack, fails, goes
 ):

@@ -39,7 +39,7 @@ class Vault:
             if it["AliasName"].startswith("alias/image-vault")
         }
 
-    def keys(self):
+    def kms_keys(self):
         """All keys that were made, as KMS describes them."""
         kms = self.client("kms")
         found = []
@@ -160,7 +160,7 @@ def test_init_twice(aws, uploader, emulator):
     second = uploader("vault", "init", parse=True)
     assert second.json["changes"] == 0
     assert second.stderr == "", "nothing was changed, so there is nothing to tell"
-    assert vault.aliases() == aliases and len(vault.keys()) == 2
+    assert vault.aliases() == aliases and len(vault.kms_keys()) == 2
     assert drifts(uploader) == set()
 
     # As others see it.
@@ -177,7 +177,7 @@ def test_init_twice(aws, uploader, emulator):
     assert len(block) == 4 and all(block.values())
     assert s3.get_bucket_tagging(**bucket)["TagSet"] == [{"Key": TAG, "Value": "image-vault"}]
     kms = vault.client("kms")
-    keys = {it["KeyUsage"]: it["KeySpec"] for it in vault.keys()}
+    keys = {it["KeyUsage"]: it["KeySpec"] for it in vault.kms_keys()}
     assert keys == {"ENCRYPT_DECRYPT": "SYMMETRIC_DEFAULT", "SIGN_VERIFY": "ECC_NIST_P256"}
     assert kms.get_key_rotation_status(KeyId="alias/image-vault")["KeyRotationEnabled"]
     sqs = vault.client("sqs")
@@ -202,7 +202,7 @@ def test_a_dry_run_prints_and_makes_nothing(aws, cli, uploader):
     policies = [it for it in changes if it["part"] == "bucket" and it.get("setting") == "policy"]
     assert "PlainTransport" in json.dumps(policies)
     nothing_is_there(vault, cli)
-    assert vault.keys() == []
+    assert vault.kms_keys() == []
     status = uploader("vault", "status", check=False)
     assert status.returncode == 1 and "uploader vault init" in status.stdout
     # What it said is what is done.
@@ -364,7 +364,7 @@ def test_a_bucket_of_somebody_else(aws, uploader, reader):
         assert done.returncode == 0
     else:
         assert done.returncode == 3 and "AccessDenied" in done.stderr
-    assert vault.aliases() == {} and vault.keys() == [], "nothing was made"
+    assert vault.aliases() == {} and vault.kms_keys() == [], "nothing was made"
     assert theirs.list_objects_v2(Bucket=vault.bucket)["KeyCount"] == 1
     # Another name will do.
     assert uploader("vault", "init", "--vault", "other-vault").returncode == 0
@@ -391,7 +391,7 @@ def test_a_key_that_can_not_be_used(vault, uploader, alias, state):
     kms.enable_key(KeyId=key)
     uploader("vault", "init")
     assert drifts(uploader) == set()
-    assert len(vault.keys()) == 2
+    assert len(vault.kms_keys()) == 2
 
 
 def test_a_key_of_ones_own(aws, cli, uploader):
@@ -402,7 +402,7 @@ def test_a_key_of_ones_own(aws, cli, uploader):
         done = uploader("vault", "init", "--kms-key", given, parse=True)
         assert done.json["kms-key"] == key
     assert done.json["changes"] == 0
-    assert [it["KeyUsage"] for it in vault.keys()] == ["SIGN_VERIFY"]
+    assert [it["KeyUsage"] for it in vault.kms_keys()] == ["SIGN_VERIFY"]
     assert aws.kms.list_resource_tags(KeyId=key)["Tags"] == [], "it is left as it was"
     assert not aws.kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
     vault.put("packs/x")
@@ -433,7 +433,7 @@ def test_keys_that_will_not_do(aws, cli, uploader):
 
 
 def test_what_can_be_no_keys_id(aws, cli, uploader, emulator):
-    """KMS says so (LocalStack does not): first it is asked for the vault's two keys, then for this."""
+    """KMS says so (LocalStack does not): it is asked for the vault's two keys, then for this."""
     rule = ("--service", "kms", "--operation", "DescribeKey", "--nth", "3")
     refused = ("--status", "400", "--code", "InvalidArnException")
     emulator.cli("fault", "add", "--account", aws.account, *rule, *refused)
@@ -454,7 +454,7 @@ def test_several_regions(aws, cli, uploader):
     for vault in vaults:
         location = vault.client("s3").get_bucket_location(Bucket=vault.bucket)
         assert (location["LocationConstraint"] or REGION) == vault.region
-        assert len(vault.keys()) == 2
+        assert len(vault.kms_keys()) == 2
     done = uploader("vault", "status", *both, "--json")
     assert [json.loads(line)["region"] for line in done.stdout.splitlines()] == [
         REGION,
@@ -557,12 +557,18 @@ def collecting(uploader, vault, *arguments, lost=0):
     """`gc`, which has deleted, and is held up before it looks what was named meanwhile: the fifth
     list, after two of packs and records and two of images. `lost` answers to what deletes are."""
     emulator = uploader.emulator
-    fault = lambda *rule: emulator.cli("fault", "add", "--account", vault.account, *rule)
+
+    def fault(*rule):
+        return emulator.cli("fault", "add", "--account", vault.account, *rule)
+
     fault("--service", "s3", "--operation", "ListObjectsV2", "--nth", "5", "--delay-ms", "4000")
     if lost:
         fault("--service", "s3", "--operation", "DeleteObjects", "--lose", "--limit", lost)
     process = uploader.start("vault", "gc", "--grace", "0s", *arguments)
-    fired = lambda: json.loads(emulator.cli("fault", "list", "--json").stdout)[0]["fired"]
+
+    def fired():
+        return json.loads(emulator.cli("fault", "list", "--json").stdout)[0]["fired"]
+
     try:
         wait(fired, 1)
         yield process
@@ -664,7 +670,7 @@ def test_remove_leaves_nothing(vault, cli, uploader):
     s3.delete_object(Bucket=vault.bucket, Key="packs/x")
     s3.create_multipart_upload(Bucket=vault.bucket, Key="packs/y")
     vault.store("web", ["a" * 64])
-    keys = {it["Arn"] for it in vault.keys()}
+    keys = {it["Arn"] for it in vault.kms_keys()}
 
     asked = uploader("vault", "remove", "--force", check=False)
     assert asked.returncode == 2 and "--yes" in asked.stderr
@@ -678,7 +684,7 @@ def test_remove_leaves_nothing(vault, cli, uploader):
     assert vault.bucket in done.stdout
     assert all(f"left: the key {key}, for 7 days" in done.stdout for key in keys)
     nothing_is_there(vault, cli)
-    assert {it["KeyState"] for it in vault.keys()} == {"PendingDeletion"}
+    assert {it["KeyState"] for it in vault.kms_keys()} == {"PendingDeletion"}
     again = uploader("vault", "remove", "--yes")
     assert f"there is no vault {vault.bucket}" in again.stdout
     for reader in ("list", "gc"):
@@ -686,7 +692,7 @@ def test_remove_leaves_nothing(vault, cli, uploader):
         assert gone.returncode == 1 and "uploader vault init" in gone.stderr
     # And it can be made again, with new keys.
     uploader("vault", "init")
-    assert not keys & {it["Arn"] for it in vault.keys() if it["KeyState"] == "Enabled"}
+    assert not keys & {it["Arn"] for it in vault.kms_keys() if it["KeyState"] == "Enabled"}
 
 
 def test_a_key_that_snapshots_need_stays(vault, uploader, aws):
@@ -716,14 +722,14 @@ def test_killed_at_any_moment_another_run_goes_on(aws, cli, uploader):
         killed(uploader, "vault", "init", after=chance.uniform(0.1, 1.0))
     uploader("vault", "init")
     assert drifts(uploader) == set()
-    assert sorted(it["KeyUsage"] for it in vault.keys()) == ["ENCRYPT_DECRYPT", "SIGN_VERIFY"]
+    assert sorted(it["KeyUsage"] for it in vault.kms_keys()) == ["ENCRYPT_DECRYPT", "SIGN_VERIFY"]
     for number in range(30):
         vault.put(f"packs/{number}")
     for _kill in range(6):
         killed(uploader, "vault", "remove", "--yes", after=chance.uniform(0.1, 1.0))
     uploader("vault", "remove", "--yes")
     nothing_is_there(vault, cli)
-    assert {it["KeyState"] for it in vault.keys()} == {"PendingDeletion"}
+    assert {it["KeyState"] for it in vault.kms_keys()} == {"PendingDeletion"}
 
 
 def test_an_interrupt_ends_after_the_change_at_hand(own, aws):
@@ -741,9 +747,9 @@ def test_an_interrupt_ends_after_the_change_at_hand(own, aws):
     assert process.returncode == 130 and "run it again" in stderr
     emulator.cli("fault", "clear")
     vault = Vault(emulator.target("interrupt"), account=aws.account)
-    assert [it["KeyUsage"] for it in vault.keys()] == ["ENCRYPT_DECRYPT"]
+    assert [it["KeyUsage"] for it in vault.kms_keys()] == ["ENCRYPT_DECRYPT"]
     uploader("vault", "init")
-    assert len(vault.keys()) == 2 and drifts(uploader) == set()
+    assert len(vault.kms_keys()) == 2 and drifts(uploader) == set()
 
 
 def test_throttles_and_lost_answers(own, aws):

@@ -48,7 +48,7 @@ class Vault:
             return self.program(*arguments, account=self.account, **more)
         process = self.start(*arguments)
         highest = 0
-        # As long as it runs: what the kernel says of a child afterwards has its parent's memory in it.
+        # While it runs: what the kernel says of a child afterwards has its parent's memory in it.
         while process.poll() is None:
             with contextlib.suppress(OSError, IndexError):
                 status = Path(f"/proc/{process.pid}/status").read_text()

@@ -1,1 +1,1 @@
-"""What the suites have in common: the shipped programs, and an endpoint that answers as AWS does."""
+"""What the suites share: the shipped programs, and an endpoint that answers as AWS does."""

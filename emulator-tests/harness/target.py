@@ -234,7 +234,8 @@ def registration(snapshot, name=None, **ebs):
 
 
 def pages(call, member, **arguments):
-    """Everything that an operation of the EBS direct API lists: botocore has no paginator for it."""
+    """Everything that an operation of the EBS direct API lists, for which botocore has no
+    paginator."""
     while True:
         answer = call(**arguments)
         yield from answer[member]

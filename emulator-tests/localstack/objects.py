@@ -7,12 +7,14 @@ follows from its bucket, key and version, so that it is found again:
     BUCKET/uploads/UPLOAD/PART-RANDOM
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import uuid
 
 from localstack.services.s3.storage import ephemeral
+
 from owner import give, make_dirs
 
 # How much of an object is read or written at a time.
@@ -67,15 +69,13 @@ class ObjectFile(ephemeral.LockedFileMixin):
 
     def close(self):
         """LocalStack closes what is deleted."""
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
-        except FileNotFoundError:
-            pass
 
 
 class Upload(ephemeral.EphemeralS3StoredMultipart):
-    """A multipart upload whose parts are files, one for each time that a part is sent: of two requests
-    with one number, the one that breaks off must not harm the one that does not."""
+    """A multipart upload whose parts are files, one for each time that a part is sent: of two
+    requests with one number, the one that breaks off must not harm the one that does not."""
 
     def open(self, s3_part, mode="r"):
         return ephemeral.EphemeralS3StoredObject(s3_part, self._file(s3_part), mode=mode)
@@ -106,11 +106,9 @@ class Objects(ephemeral.EphemeralS3ObjectStore):
         for one in s3_object if isinstance(s3_object, list) else [s3_object]:
             path = self._path(bucket, one)
             self._filesystem[bucket]["keys"].pop(path, None)
-            try:
-                os.unlink(path)
             # Delete markers have no bytes.
-            except FileNotFoundError:
-                pass
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def get_multipart(self, bucket, s3_multipart):
         with self._lock_multipart_create:

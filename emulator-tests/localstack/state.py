@@ -21,6 +21,7 @@ from localstack.state import StateVisitor, pickle
 from moto.core.base_backend import BackendDict
 from moto.iam.models import IAMBackend
 from moto.iam.utils import random_policy_id
+
 from owner import give, make_dirs
 
 SERVICES = ("ec2", "iam", "kms", "s3", "secretsmanager", "sqs", "ssm", "sts")
@@ -106,9 +107,9 @@ def _private_key(pickler, key):
     pickler.save_reduce(_load_key, (der,), obj=key)
 
 
-# AWS's own policies, over a thousand, which each account has: 3 MB for each, parsed when it is first
-# seen and saved each time. They are the same in all accounts, but for their ids and what is attached:
-# so they are parsed once, and nothing else of them is saved.
+# AWS's own policies, over a thousand, which each account has: 3 MB for each, parsed when it is
+# first seen and saved each time. They are the same in all accounts, but for their ids and what is
+# attached: so they are parsed once, and nothing else of them is saved.
 
 _aws_policies = IAMBackend._init_aws_policies
 _parsed = {}
@@ -150,7 +151,7 @@ def _fill_iam(backend, saved):
     state, ids, touched = saved
     vars(backend).update(state)
     policies = [touched.get(it.arn, it) for it in backend._init_aws_policies()]
-    for policy, id in zip(policies, ids.split()):
+    for policy, id in zip(policies, ids.split(), strict=False):
         policy.id = id
     backend.aws_managed_policies = policies
     backend.managed_policies = {it.arn: it for it in policies} | state["managed_policies"]
@@ -296,7 +297,8 @@ def _decode(path, content):
         raise Damaged(f"{path} is damaged: its SHA-256 differs from what it says")
     if version != constants.VERSION.encode():
         raise Damaged(
-            f"{path} is of LocalStack {version.decode(errors='replace')}, this is {constants.VERSION}"
+            f"{path} is of LocalStack {version.decode(errors='replace')}, "
+            f"this is {constants.VERSION}"
         )
     try:
         return pickle.loads(body)

@@ -86,7 +86,7 @@ class Table:
             lines.append([row["what"], row["ours"], row["theirs"], ratio, row["target"], verdict])
         widths = [max(len(line[n]) for line in lines) for n in range(6)]
         return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
         )
 

@@ -4,7 +4,18 @@
 Needs mke2fs, mkfs.fat and mtools. Run it when a format gains something that a seed should show.
 """
 
-import gzip, hashlib, io, json, lzma, os, struct, subprocess, tarfile, tempfile, uuid, zlib
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import os
+import struct
+import subprocess
+import tarfile
+import tempfile
+import uuid
+import zlib
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 VERSION = "6.1"
@@ -382,7 +393,10 @@ def boots():
     seed("elf", "dynamic", elf_dynamic())
     vmlinuz = [("./boot/vmlinuz-" + VERSION, image)]
     seed("deb", "plain", deb("linux-image", vmlinuz))
-    xz = lambda data: lzma.compress(data, preset=0)
+
+    def xz(data):
+        return lzma.compress(data, preset=0)
+
     seed("deb", "xz", deb("linux-image", vmlinuz, xz, b".xz"))
     seed("deb", "gz", deb("meta", [], lambda data: gzip.compress(data, mtime=0), b".gz"))
     seed("deb", "zst", deb("linux-image", vmlinuz, zstd, b".zst"))
@@ -465,7 +479,7 @@ def disks(target, fill, inodes, names):
     disk[510:512] = b"\x55\xaa"
     types = ["c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0fc63daf-8483-4772-8e79-3d69d8477de4"]
     entries = b""
-    for i, (kind, (first, count)) in enumerate(zip(types, (esp, root))):
+    for i, (kind, (first, count)) in enumerate(zip(types, (esp, root), strict=True)):
         entries += uuid.UUID(kind).bytes_le + uuid.UUID(int=6 + i).bytes_le
         entries += struct.pack("<QQQ72s", first, first + count - 1, 0, f"p{i}".encode("utf-16le"))
     entries = entries.ljust(128 * 128, b"\0")

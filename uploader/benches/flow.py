@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Where the time goes from an application to its first answer, on the local AWS with a converter that
-boots in QEMU: a table of stages, cold (no converter is there) and warm (one is); how long a changed
-application takes with an agent as a process, which leaves QEMU's share out; and how much longer than
-a bare kernel the converter takes until it asks for its first request.
+"""Where the time goes from an application to its first answer, on the local AWS with a converter
+that boots in QEMU: a table of stages, cold (no converter is there) and warm (one is); how long a
+changed application takes with an agent as a process, which leaves QEMU's share out; and how much
+longer than a bare kernel the converter takes until it asks for its first request.
 
 What has a target is the best of several rounds: what else runs on a shared machine only ever adds
 time. Of the boots it is the median. The stages are those of one round.
@@ -21,11 +21,9 @@ from pathlib import Path
 
 import machine
 import world
+from bench import HELLO, IMGTOOL
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "imgtool/benches"))
-
-from bench import HELLO, IMGTOOL  # noqa: E402
 
 # What the converter says on its console when a stage ends.
 INIT, POLLS = "imgtool: init ", "uploader: takes requests from"
@@ -86,7 +84,7 @@ class Lines:
 
 
 class Console(Lines):
-    """The same of a guest's console: of its file, for `emulator console` asks four times a second."""
+    """The same of a guest's console, from its file: `emulator console` asks four times a second."""
 
     def __init__(self, aws, instance):
         self.ended = False
@@ -158,8 +156,8 @@ def launched(told):
 def boots(aws, vault, work, kind, rounds):
     """Seconds of kernel time until the converter's first poll, and until a bare kernel's init; the
     machine is the same, and so is the clock: the kernel's own up to PID 1, and from there on the
-    time at which lines come. What firmware and stub take, and the kernel until its clock runs, is on
-    neither side. One after the other, with nobody else in QEMU.
+    time at which lines come. What firmware and stub take, and the kernel until its clock runs, is
+    on neither side. One after the other, with nobody else in QEMU.
 
     The medians: where the kernel can't measure its TSC by the PIT, which happens now and then, its
     clock begins 0.3 s late, and the shortest boot would be one of those.

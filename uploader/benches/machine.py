@@ -11,12 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import boot
 import world
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "imgtool/benches"))
-
-import boot  # noqa: E402
 
 # Seconds until a guest has to be gone.
 TIMEOUT = 120
@@ -71,8 +67,8 @@ class BareKernel:
         self.vars = self.work / "vars"
 
     def machine(self, guest):
-        """A guest's arguments, with this kernel, an empty disk and a network that leads nowhere. The
-        guest has to run still."""
+        """A guest's arguments, with this kernel, an empty disk and a network that leads nowhere.
+        The guest has to run still."""
         given, command = iter(guest.arguments), []
         command.append(next(given))
         for name in given:
@@ -110,8 +106,8 @@ class BareKernel:
             stdout=subprocess.PIPE,
         )
         try:
-            for line in qemu.stdout:
-                line = line.decode(errors="replace")
+            for raw in qemu.stdout:
+                line = raw.decode(errors="replace")
                 if "imgtool: init " in line:
                     return kernel_time(line)
             sys.exit("the bare kernel ended without a word of its init")
@@ -121,12 +117,17 @@ class BareKernel:
             qemu.stdout.close()
 
 
+def header_field(header, n):
+    """A number of the 13 in a member's header, after its magic."""
+    return int(header[6 + 8 * n : 14 + 8 * n], 16)
+
+
 def only_init(cpio):
     """Of an initramfs (cpio, "newc"), all but modules and configuration."""
     kept, at = [], 0
     while cpio.startswith(b"070701", at):
-        field = lambda n: int(cpio[at + 6 + 8 * n : at + 14 + 8 * n], 16)
-        size, name_size = field(6), field(11)
+        header = cpio[at : at + 110]
+        size, name_size = header_field(header, 6), header_field(header, 11)
         name = cpio[at + 110 : at + 110 + name_size - 1].decode()
         content = up(at + 110 + name_size)
         end = up(content + size)

@@ -16,13 +16,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import inputs
 import world
+from bench import HELLO, IMGTOOL, MIB, Table, measure, remove
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "imgtool/benches"))
-
-import inputs  # noqa: E402
-from bench import HELLO, IMGTOOL, MIB, Table, measure, remove  # noqa: E402
 
 BLOCK = 512 * 1024
 VERSION = "0.12.0"
@@ -64,10 +62,10 @@ def bench_push(table, aws, pack, rounds):
             note("rclone", aws.rclone(pack, f"{vault.bucket}/packs/rclone"))
         vault.empty()
     ours = size / min(seconds["ours"]) / MIB
-    for name in seconds:
-        table.medians[f"push {name}"] = statistics.median(seconds[name])
+    for name, times in seconds.items():
+        table.medians[f"push {name}"] = statistics.median(times)
         if name != "ours":
-            rate = size / min(seconds[name]) / MIB
+            rate = size / min(times) / MIB
             table.add(
                 f"push {size / MIB:.0f} MiB",
                 f"{ours:.0f} MiB/s",

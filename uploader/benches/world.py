@@ -79,7 +79,11 @@ class World:
     def run(self, *command):
         """What a program prints."""
         done = subprocess.run(
-            [str(it) for it in command], env=self.environment, capture_output=True, text=True
+            [str(it) for it in command],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
             sys.exit(f"{' '.join(map(str, command))}:\n{done.stderr}")

@@ -135,7 +135,10 @@ def missing_encryption(t):
 )
 def missing_encryption_in_parts(t):
     name = bucket(t, encrypted_only)
-    uploads = lambda: len(t.s3.list_multipart_uploads(Bucket=name).get("Uploads", []))
+
+    def uploads():
+        return len(t.s3.list_multipart_uploads(Bucket=name).get("Uploads", []))
+
     return lambda: t.s3.create_multipart_upload(Bucket=name, Key="key"), uploads
 
 
@@ -221,7 +224,10 @@ def default_key_unknown(t):
 def conditional_put(t):
     name = bucket(t)
     t.s3.put_object(Bucket=name, Key="key", Body=b"first")
-    content = lambda: t.s3.get_object(Bucket=name, Key="key")["Body"].read()
+
+    def content():
+        return t.s3.get_object(Bucket=name, Key="key")["Body"].read()
+
     return lambda: t.s3.put_object(Bucket=name, Key="key", Body=b"second", IfNoneMatch="*"), content
 
 

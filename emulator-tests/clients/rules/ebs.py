@@ -163,7 +163,10 @@ def checksum_in_wrong_order(t):
 @rule("completing twice", "ebs CompleteSnapshot", "400 ValidationException", COMPLETE)
 def complete_twice(t):
     snapshot = t.snapshot({0: block(0)})
-    state = lambda: t.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["State"]
+
+    def state():
+        return t.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["State"]
+
     return lambda: t.complete(snapshot, 1), state
 
 

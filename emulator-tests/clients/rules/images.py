@@ -249,9 +249,12 @@ def deregister_shared_image(t):
 )
 def share_with_malformed_account(t):
     image = t.register()
-    shares = lambda: t.ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")[
-        "LaunchPermissions"
-    ]
+
+    def shares():
+        return t.ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")[
+            "LaunchPermissions"
+        ]
+
     return lambda: t.ec2.modify_image_attribute(
         ImageId=image, LaunchPermission={"Add": [{"UserId": "123"}]}
     ), shares
@@ -308,7 +311,10 @@ def deregister_unknown_image(t):
 )
 def deprecate_in_the_past(t):
     image = t.register()
-    when = lambda: t.ec2.describe_images(ImageIds=[image])["Images"][0].get("DeprecationTime")
+
+    def when():
+        return t.ec2.describe_images(ImageIds=[image])["Images"][0].get("DeprecationTime")
+
     return lambda: t.ec2.enable_image_deprecation(
         ImageId=image, DeprecateAt="2020-01-01T00:00:00Z"
     ), when

@@ -1,7 +1,7 @@
 """What a rule is, and all that there are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 RULES: dict[str, "Rule"] = {}
 

@@ -52,9 +52,12 @@ def describe_foreign_snapshot(t):
 )
 def delete_foreign_snapshot(t):
     snapshot = t.snapshot(account=t.other)
-    state = lambda: t.client("ec2", t.other).describe_snapshots(SnapshotIds=[snapshot])[
-        "Snapshots"
-    ][0]["State"]
+
+    def state():
+        return t.client("ec2", t.other).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0][
+            "State"
+        ]
+
     return lambda: t.ec2.delete_snapshot(SnapshotId=snapshot), state
 
 
@@ -105,7 +108,10 @@ def share_default_key_snapshot(t):
 )
 def plain_copy_of_encrypted_snapshot(t):
     snapshot = t.snapshot(Encrypted=True, KmsKeyArn=t.key())
-    count = lambda: len(t.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"])
+
+    def count():
+        return len(t.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"])
+
     return lambda: t.ec2.copy_snapshot(
         SourceSnapshotId=snapshot, SourceRegion=REGION, Encrypted=False
     ), count
@@ -119,7 +125,10 @@ def plain_copy_of_encrypted_snapshot(t):
 )
 def copy_with_key_but_not_encrypted(t):
     snapshot, key = t.snapshot(), t.key()
-    count = lambda: len(t.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"])
+
+    def count():
+        return len(t.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"])
+
     return lambda: t.ec2.copy_snapshot(
         SourceSnapshotId=snapshot, SourceRegion=REGION, KmsKeyId=key
     ), count
@@ -189,7 +198,10 @@ def delete_volume_in_use(t):
         Filters=[{"Name": "attachment.instance-id", "Values": [instance]}]
     )
     volume = found["Volumes"][0]["VolumeId"]
-    state = lambda: t.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"]
+
+    def state():
+        return t.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"]
+
     return lambda: t.ec2.delete_volume(VolumeId=volume), state
 
 

@@ -49,7 +49,10 @@ def tag_unknown_volume(t):
 )
 def tags_for_another_kind(t):
     specification = {"ResourceType": "image", "Tags": [{"Key": "key", "Value": "value"}]}
-    count = lambda: len(t.ec2.describe_volumes()["Volumes"])
+
+    def count():
+        return len(t.ec2.describe_volumes()["Volumes"])
+
     return lambda: t.ec2.create_volume(
         AvailabilityZone="us-east-1a", Size=1, TagSpecifications=[specification]
     ), count
