@@ -88,6 +88,7 @@ check: lint
 lint:
     cargo fmt --all --check
     cargo fmt --manifest-path imgtool/fuzz/Cargo.toml --check
+    .ci/features
     cargo clippy --release --workspace --all-targets -- -D warnings
 
 # Rewrite the sources as rustfmt wants them

@@ -1,0 +1,1 @@
+//! Holds nothing: this crate is its `Cargo.toml`, as `unified-features` says.
