@@ -8,17 +8,16 @@ pub mod bios;
 pub mod boot;
 pub mod build;
 pub mod disk;
-pub mod error;
+mod error;
 pub mod input;
 pub mod inspect;
 pub mod lock;
 pub mod pack;
 pub mod pass;
-pub mod qemu;
 pub mod spec;
 pub mod tree;
 
-pub use error::Class;
+pub use error_class::Class;
 
 #[cfg(test)]
 mod test_support;

@@ -8,7 +8,6 @@ pub mod agent;
 pub mod aws;
 pub mod blocks;
 pub mod converter;
-pub mod error;
 pub mod image;
 pub mod launch;
 mod pace;
@@ -22,4 +21,4 @@ pub mod store;
 pub mod vault;
 pub mod verify;
 
-pub use error::Class;
+pub use error_class::Class;

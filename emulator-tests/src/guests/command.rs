@@ -1,6 +1,6 @@
 //! QEMU's command line: pure, from what an instance is made of.
 
-use imgtool::qemu::{Accel, machine};
+use imgtool_qemu::{Accel, machine};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

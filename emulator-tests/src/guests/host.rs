@@ -1,7 +1,7 @@
 //! What this host has for guests.
 
 use super::process::WRAPPER;
-use imgtool::qemu::{QEMU, find_ovmf};
+use imgtool_qemu::{QEMU, find_ovmf};
 use std::env;
 use std::path::Path;
 

@@ -13,7 +13,7 @@ use crate::aws::AwsError;
 use crate::imds::Roles;
 use crate::vpc::{Dialer, Lan, LanSetup, Prefix};
 use crate::world::{Instance, Volume};
-use imgtool::qemu::{QEMU, QemuError, find_ovmf};
+use imgtool_qemu::{QEMU, QemuError, find_ovmf};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;

@@ -42,7 +42,7 @@ use crate::vpc::Dialer;
 use crate::world::Instance;
 use disk::Disk;
 use forwards::Forwards;
-use imgtool::qemu::{Accel, QemuError, probe_kvm};
+use imgtool_qemu::{Accel, QemuError, probe_kvm};
 use machine::Machine;
 use record::End;
 use std::collections::BTreeMap;

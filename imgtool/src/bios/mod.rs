@@ -10,7 +10,7 @@ mod tests;
 
 use zerocopy::IntoBytes;
 
-use crate::error::Class;
+use crate::Class;
 use code::{CMDLINE, MAGIC, MBR_LEN, Params, SECTOR, STAGE2_LBA, STAGE2_LEN};
 
 /// Bytes the BIOS boot partition must have room for.

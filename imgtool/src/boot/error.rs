@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::Class;
+use crate::Class;
 
 /// Why kernel, modules, initramfs or UKI could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,8 @@
 //! Why an image can't be built.
 
+use crate::Class;
 use crate::boot::BootError;
 use crate::disk::DiskError;
-use crate::error::Class;
 use crate::input::InputError;
 use crate::lock::LockError;
 use crate::pack::PackError;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use imgtool::Class;
-use imgtool::qemu::{
+use imgtool_qemu::{
     Accel, Disk, Exit, Firmware, Forward, Options, Outcome, QemuError, Report, boot, parse_size,
     parse_timeout,
 };

@@ -1,6 +1,6 @@
 //! Why a disk can't be laid out.
 
-use crate::error::Class;
+use crate::Class;
 
 /// Why a disk can't be laid out.
 #[derive(Debug, thiserror::Error)]

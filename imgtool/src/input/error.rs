@@ -1,6 +1,6 @@
 //! Why an input is refused.
 
-use crate::error::Class;
+use crate::Class;
 use crate::tree::{ContentError, TreeError};
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::list::Missing;
-use crate::error::Class;
+use crate::Class;
 use crate::pack::PackError;
 
 /// Why a file can't be inspected. `Display` never repeats its source.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Difference, Lock, LockedInput, Role};
-use crate::error::{Class, without_temporary};
+use crate::Class;
+use crate::error::without_temporary;
 
 /// Version of the file's format.
 const VERSION: u32 = 1;

@@ -1,6 +1,6 @@
 //! What goes wrong with packs and manifests.
 
-use crate::error::Class;
+use crate::Class;
 use std::io;
 use std::path::PathBuf;
 

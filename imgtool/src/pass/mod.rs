@@ -10,8 +10,8 @@ mod order;
 
 pub use blocks::{BlockRun, RunKind, block_runs};
 
+use crate::Class;
 use crate::disk::{Extent, ExtentSource};
-use crate::error::Class;
 use crate::pack::{PackError, PackWriter};
 use crate::tree::{ContentError, is_zero};
 use order::InOrder;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::error::Class;
+use crate::Class;
 
 /// Why a spec is refused. `Display` never repeats its source.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::Class;
+use error_class::Class;
 
 /// Why a machine could not be started or watched. How the guest itself fared is an
 /// [`Outcome`](super::Outcome).

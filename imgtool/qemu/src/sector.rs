@@ -15,7 +15,7 @@ pub(super) mod tests {
 
     /// What a test's boot sector does after it has written its text.
     #[derive(Debug, Clone, Copy)]
-    pub(in crate::qemu) enum Then {
+    pub(crate) enum Then {
         Hang,
         PowerOff,
         /// Once the power button was pressed.
@@ -24,7 +24,7 @@ pub(super) mod tests {
     }
 
     /// A boot sector that writes `text` to COM1.
-    pub(in crate::qemu) fn saying(text: &str, then: Then) -> [u8; 512] {
+    pub(crate) fn saying(text: &str, then: Then) -> [u8; 512] {
         let end: &[u8] = match then {
             Then::Hang => &[0xf4, 0xeb, 0xfd], // hlt; jmp back
             // ACPI: S5 to PM1a_CNT, which SeaBIOS puts at 0x604.

@@ -1,8 +1,8 @@
 //! Boots sectors of a few instructions for real: what `imgtool run` promises, without an image.
 
-use super::super::Disk;
-use super::super::sector::tests::{Then, saying};
 use super::*;
+use crate::Disk;
+use crate::sector::tests::{Then, saying};
 
 /// An image that writes `text` to the console, and options to boot it.
 fn machine(text: &str, then: Then) -> Option<(tempfile::TempDir, Options)> {
@@ -203,7 +203,7 @@ fn an_overlay_is_kept_and_refused_where_it_does_not_fit() {
     let refused = |options: &Options| {
         let quiet = AtomicBool::new(false);
         let error = boot(options, &mut io::sink(), &mut |_, _, _| {}, &quiet).unwrap_err();
-        assert_eq!(error.class(), crate::Class::Input, "{error}");
+        assert_eq!(error.class(), error_class::Class::Input, "{error}");
         error.to_string()
     };
     options.disk_size = Some(2 << 30);
@@ -232,7 +232,7 @@ fn what_is_no_image_is_refused() {
     for path in [dir.path().join("missing"), dir.path().to_path_buf(), odd] {
         options.image = path;
         let error = boot(&options, &mut io::sink(), &mut |_, _, _| {}, &quiet).unwrap_err();
-        assert_eq!(error.class(), crate::Class::Input, "{error}");
+        assert_eq!(error.class(), error_class::Class::Input, "{error}");
     }
 }
 
@@ -242,7 +242,7 @@ fn ports_in_use_are_refused_and_0_takes_a_free_one() {
     let port = taken.local_addr().unwrap().port();
     let forward = |host| Forward { host, guest: 80 };
     let error = settle_ports(&[forward(port)]).unwrap_err();
-    assert_eq!(error.class(), crate::Class::Surroundings);
+    assert_eq!(error.class(), error_class::Class::Surroundings);
     let settled = settle_ports(&[forward(0), forward(0)]).unwrap();
     assert!(settled.iter().all(|f| f.host != 0 && f.guest == 80));
     assert_ne!(settled[0].host, settled[1].host);
