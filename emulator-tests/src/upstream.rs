@@ -3,6 +3,7 @@
 use crate::aws::{AwsError, Caller};
 use crate::http::{Body, Request, Response, full, read_at_most};
 use bytes::Bytes;
+use error_class::Chain;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
@@ -69,13 +70,12 @@ impl Upstream {
     /// Whose fault it is that there is no answer.
     fn failed(&self, error: &(dyn Error + 'static)) -> AwsError {
         let causes = std::iter::successors(Some(error), |&cause| cause.source());
-        let told: Vec<String> = causes.clone().map(ToString::to_string).collect();
         match crate::gateway::client_failed(causes) {
             Some(error) => error,
             None => AwsError::unavailable(format!(
                 "LocalStack at {} does not answer: {}",
                 self.address,
-                told.join(": ")
+                Chain(error)
             )),
         }
     }

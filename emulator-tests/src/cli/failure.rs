@@ -2,6 +2,7 @@
 
 use emulator_tests::emulator::EmulatorError;
 use emulator_tests::localstack::StartError;
+use error_class::Chain;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::io;
@@ -48,13 +49,7 @@ impl Failure {
 
     /// An error with its causes.
     pub(crate) fn of(class: Class, error: &dyn Error) -> Failure {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        Failure::new(class, message)
+        Failure::new(class, Chain(error).to_string())
     }
 
     /// Standard output can't be written.

@@ -11,6 +11,7 @@ use crate::world::Instance;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use error_class::Chain;
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
 use std::pin::Pin;
@@ -166,13 +167,7 @@ fn exists(shared: &Shared, id: &str) -> Result<(), AwsError> {
 }
 
 fn refused(error: GuestError) -> AwsError {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        message.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    AwsError::new("Refused", message)
+    AwsError::new("Refused", Chain(&error).to_string())
 }
 
 /// A body of pieces as they come.

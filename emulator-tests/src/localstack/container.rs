@@ -2,6 +2,7 @@
 
 use super::process::ENVIRONMENT;
 use super::{Kind, Lease, Options, StartError, health, tail};
+use error_class::Chain;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -187,7 +188,9 @@ pub(super) async fn start(
     for (name, value) in ENVIRONMENT {
         request = request.with_env_var(name, value);
     }
-    let failed = |error: testcontainers::TestcontainersError| StartError::Container(chain(&error));
+    let failed = |error: testcontainers::TestcontainersError| {
+        StartError::Container(Chain(&error).to_string())
+    };
     let container = Container {
         container: Some(request.start().await.map_err(failed)?),
         docker,
@@ -222,20 +225,6 @@ pub(super) async fn start(
     Ok((address, container))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 async fn ended(
     container: &ContainerAsync<GenericImage>,
     status: &dyn std::fmt::Display,
@@ -268,12 +257,12 @@ impl Container {
         if self.keep
             && let Err(error) = container.stop_with_timeout(Some(ENDS_WITHIN_SECONDS)).await
         {
-            tracing::warn!("LocalStack's container: {}", chain(&error));
+            tracing::warn!("LocalStack's container: {}", Chain(&error));
         }
         let id = container.id().to_owned();
         // The engine may be doing so by itself.
         if let Err(error) = container.rm().await {
-            tracing::debug!("LocalStack's container: {}", chain(&error));
+            tracing::debug!("LocalStack's container: {}", Chain(&error));
         }
         self.docker.wait_until_gone(&id).await;
     }

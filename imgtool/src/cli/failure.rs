@@ -1,6 +1,7 @@
 //! How a failed command is told: the chain of causes once, a hint, and the exit code.
 
 use super::{init::InitError, inspect::InspectCommandError, ls::LsError, run::RunError};
+use error_class::Chain;
 use imgtool::Class;
 use imgtool::build::BuildError;
 use imgtool::lock::LockError;
@@ -58,13 +59,7 @@ impl Failure {
             say!("imgtool: interrupted; nothing was left");
             return 130;
         }
-        let mut message = format!("imgtool: {}", self.error);
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
-            message.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        say!("{message}");
+        say!("imgtool: {}", Chain(self.error.as_ref()));
         if let Some(hint) = &self.hint {
             say!("hint: {hint}");
         }

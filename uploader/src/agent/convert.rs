@@ -8,6 +8,7 @@ use crate::blocks::{self, BlockPlan, Limits, PutError};
 use crate::request::ImageRef;
 use crate::store::{StoreError, fetch_manifest};
 use crate::vault::Names;
+use error_class::Chain;
 use imgtool::pack::Manifest;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,8 +105,8 @@ impl Converter {
             Ok(()) => Event::Put,
             Err(PutError::SnapshotGone { .. }) => Event::NotPending,
             Err(PutError::Aws(error)) => fault::of(&error),
-            Err(error) if error.is_permanent() => fault::permanent(with_causes(&error)),
-            Err(error) => fault::transient(with_causes(&error)),
+            Err(error) if error.is_permanent() => fault::permanent(Chain(&error).to_string()),
+            Err(error) => fault::transient(Chain(&error).to_string()),
         }
     }
 
@@ -231,20 +232,9 @@ fn store_fault(error: &StoreError) -> Event {
             fault::transient(error.to_string())
         }
         StoreError::Aws(error) => fault::of(error),
-        error if error.is_transient() => fault::transient(with_causes(error)),
-        error => fault::permanent(with_causes(error)),
+        error if error.is_transient() => fault::transient(Chain(error).to_string()),
+        error => fault::permanent(Chain(error).to_string()),
     }
-}
-
-/// An error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

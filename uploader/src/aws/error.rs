@@ -4,6 +4,7 @@ use crate::Class;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use error_class::Chain;
 use std::error::Error;
 
 /// A call that failed.
@@ -104,7 +105,7 @@ impl AwsError {
             SdkError::ServiceError(it) => it.err().message().map(str::to_owned),
             _ => None,
         };
-        let message = message.unwrap_or_else(|| chain(&error));
+        let message = message.unwrap_or_else(|| Chain(&error).to_string());
         let kind = match &error {
             SdkError::ServiceError(_) => kind_of(&code, status),
             // The chain of credential providers ran dry, or one of them failed.
@@ -268,23 +269,8 @@ fn kind_of(code: &str, status: u16) -> Kind {
     }
 }
 
-/// All that an error says, its causes included, each once.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 fn is_about_credentials(error: &dyn Error) -> bool {
-    let text = chain(error);
+    let text = Chain(error).to_string();
     text.contains("credential") || text.contains("identity")
 }
 

@@ -8,8 +8,8 @@ use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
+use error_class::Chain;
 use serde::Deserialize;
-use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 
@@ -185,7 +185,7 @@ impl Metadata {
                     status,
                 }),
             },
-            Err(error) => Err(MetadataError::Silent(with_causes(&error))),
+            Err(error) => Err(MetadataError::Silent(Chain(&error).to_string())),
         }
     }
 }
@@ -226,16 +226,6 @@ impl ProvideCredentials for RoleCredentials {
     fn fallback_on_interrupt(&self) -> Option<Credentials> {
         self.provider.fallback_on_interrupt()
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

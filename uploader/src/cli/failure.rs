@@ -1,5 +1,6 @@
 //! How a failed command is told: the chain of causes once, a hint, and the exit code.
 
+use error_class::Chain;
 use imgtool::build::BuildError;
 use imgtool::spec::SpecError;
 use std::error::Error;
@@ -45,13 +46,7 @@ impl Failure {
 
     /// An error with its causes.
     pub(crate) fn of(class: Class, error: &dyn Error) -> Failure {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        Failure::new(class, message)
+        Failure::new(class, Chain(error).to_string())
     }
 
     /// What a person can do about it.
@@ -137,6 +132,7 @@ macro_rules! failures {
 failures!(
     AgentError,
     AwsError,
+    BuildError,
     ConnectError,
     CopyError,
     FleetError,
@@ -146,28 +142,11 @@ failures!(
     ProgramError,
     QueueError,
     SendError,
+    SpecError,
     StoreError,
     VerifyError,
     ImageError,
 );
-
-/// Those of `imgtool`, whose classes are the same but in name.
-macro_rules! imgtool_failures {
-    ($($error:ty),+ $(,)?) => {$(
-        impl From<$error> for Failure {
-            fn from(error: $error) -> Failure {
-                let class = match error.class() {
-                    imgtool::Class::Failed => Class::Failed,
-                    imgtool::Class::Input => Class::Input,
-                    imgtool::Class::Surroundings => Class::Surroundings,
-                };
-                Failure::of(class, &error).hint(error.hint())
-            }
-        }
-    )+};
-}
-
-imgtool_failures!(SpecError, BuildError);
 
 impl From<PushError> for Failure {
     fn from(error: PushError) -> Failure {
