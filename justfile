@@ -84,17 +84,23 @@ check: lint
     .ci/setup --test
     cargo nextest run --cargo-profile release --workspace --lib --bins
 
-# Format and lints
+# Format and lints, of Rust, Python and shell
 lint:
+    .ci/setup --lint
     cargo fmt --all --check
     cargo fmt --manifest-path imgtool/fuzz/Cargo.toml --check
     .ci/features
+    ruff format --check --quiet
+    ruff check --quiet
+    shellcheck $(git grep -lIE '^#!.*\b(ba)?sh$')
     cargo clippy --release --workspace --all-targets -- -D warnings
 
-# Rewrite the sources as rustfmt wants them
+# Rewrite the sources as rustfmt and ruff want them
 fmt:
+    .ci/setup --lint
     cargo fmt --all
     cargo fmt --manifest-path imgtool/fuzz/Cargo.toml
+    ruff format --quiet
 
 # Licences, bans and sources of dependencies
 deny:

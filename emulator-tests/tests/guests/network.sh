@@ -33,4 +33,4 @@ down() { echo down | ask s3.us-east-1.amazonaws.com 80 | cmp -n 33554432 - /dev/
 up() { { echo up; head -c 33554432 /dev/zero; } | ask s3.us-east-1.amazonaws.com 80; }
 rate down down
 rate up up
-say done
+say "done"
