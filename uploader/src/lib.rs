@@ -7,7 +7,8 @@
 pub mod agent;
 pub mod aws;
 pub mod blocks;
-pub mod converter;
+pub mod converter_ami;
+pub mod fleet;
 pub mod image;
 pub mod launch;
 mod pace;
@@ -17,7 +18,7 @@ pub mod regions;
 pub mod request;
 #[cfg(test)]
 mod samples;
-pub mod store;
+pub mod teardown;
 pub mod vault;
 pub mod verify;
 

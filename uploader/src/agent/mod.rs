@@ -1,12 +1,16 @@
-//! The converter: takes requests from the queue, and makes AMIs of them.
+//! The program that takes requests from the queue and makes AMIs of them: the converter's process,
+//! wherever it runs. Its instances are [`crate::fleet`], their image is [`crate::converter_ami`].
 //!
-//! What to do is decided by [`machine`], which touches nothing; [`executor`] carries it out.
+//! What to do is decided by [`machine`], which touches nothing; [`executor`] carries it out. That it
+//! lives it says by its [`heartbeat`]; [`idle`] decides when it ends.
 
 pub mod action;
 mod convert;
 pub mod dead;
 pub mod executor;
 mod fault;
+pub mod heartbeat;
+pub mod idle;
 pub(crate) mod images;
 pub mod journal;
 pub mod machine;

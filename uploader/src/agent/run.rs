@@ -2,12 +2,12 @@
 
 use super::action::Action;
 use super::executor::{Agent, Ended};
+use super::heartbeat::{Activity, Heart, Heartbeat};
+use super::idle::{Idle, Next};
 use super::queue::{Message, QueueError, Queues};
 use super::sweep::sweep;
 use crate::Class;
 use crate::aws::{AwsError, Kind, Session};
-use crate::converter::heartbeat::{Activity, Heart, Heartbeat};
-use crate::converter::idle::{Idle, Next};
 use crate::vault::Names;
 use aws_sdk_kms::types::KeyState;
 use std::pin::Pin;

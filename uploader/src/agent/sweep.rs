@@ -7,10 +7,9 @@
 
 use super::action::{Event, FoundImage, ImageState};
 use super::record::{Phase, Record, Stored};
-use super::{images, journal, snapshots, tags};
+use super::{heartbeat, images, journal, snapshots, tags};
 use crate::agent::executor::Agent;
 use crate::aws::AwsError;
-use crate::converter::heartbeat;
 use crate::vault::REQUEST_SECONDS;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;

@@ -117,7 +117,7 @@ mod tests {
     fn certificates_that_are_none_are_refused_and_nobody_panics() {
         let begin = "-----BEGIN CERTIFICATE-----\n";
         let end = "-----END CERTIFICATE-----\n";
-        let all = crate::converter::roots::pem();
+        let all = crate::aws::roots::pem();
         let one = &all[..all.find(end).unwrap() + end.len()];
         assert!(check("x", all.as_bytes()).unwrap() > 50);
         assert_eq!(check("x", one.as_bytes()).unwrap(), 1);

@@ -2,8 +2,10 @@
 
 mod error;
 mod http;
+pub mod instances;
 mod lazy;
 mod metadata;
+pub mod roots;
 mod session;
 
 pub use error::{AwsError, Kind};

@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 use uploader::agent::action::{Action, Outcome};
 use uploader::agent::executor::{Agent, Ended};
+use uploader::agent::heartbeat::is_id;
 use uploader::agent::machine::Machine;
 use uploader::agent::{Ready, Told, Until, run};
 use uploader::blocks::Limits;
-use uploader::converter::heartbeat::is_id;
 use uploader::request::Whereabouts;
 use uploader::vault::MOST_RECEIVES;
 

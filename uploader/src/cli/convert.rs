@@ -15,9 +15,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
-use uploader::converter::Fleet;
+use uploader::fleet::Fleet;
 use uploader::request::{self, AmiSpec, ImageRef, Request};
-use uploader::store::find_image;
+use uploader::vault::images::find_image;
 
 /// Make an AMI of an image in the vault
 ///

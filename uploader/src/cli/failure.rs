@@ -10,13 +10,14 @@ use uploader::agent::AgentError;
 use uploader::agent::journal::JournalError;
 use uploader::agent::queue::QueueError;
 use uploader::aws::{AwsError, ConnectError, MetadataError};
-use uploader::converter::program::ProgramError;
-use uploader::converter::{ConverterError, FleetError};
+use uploader::converter_ami::ConverterError;
+use uploader::converter_ami::program::ProgramError;
+use uploader::fleet::FleetError;
 use uploader::launch::LaunchError;
 use uploader::push::{ImageError, PushError};
 use uploader::regions::CopyError;
 use uploader::request::SendError;
-use uploader::store::StoreError;
+use uploader::vault::images::StoreError;
 use uploader::vault::{NameError, VaultError};
 use uploader::verify::VerifyError;
 

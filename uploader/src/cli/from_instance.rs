@@ -7,7 +7,7 @@ use uploader::Class;
 use uploader::agent::queue::QueueError;
 use uploader::agent::{AgentError, Ready};
 use uploader::aws::{AwsError, Kind, Metadata, Options, Session};
-use uploader::converter::userdata::{UserData, UserDataError};
+use uploader::fleet::userdata::{UserData, UserDataError};
 use uploader::vault::Names;
 
 /// Pauses between tries: a network that is just coming up, and a role that EC2 has just learnt of,

@@ -10,10 +10,10 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
 use uploader::agent::journal;
-use uploader::converter::caller::Settled;
-use uploader::converter::judge::Patience;
-use uploader::converter::userdata::UserData;
-use uploader::converter::{Fleet, FleetError, Told, Wish};
+use uploader::fleet::caller::Settled;
+use uploader::fleet::judge::Patience;
+use uploader::fleet::userdata::UserData;
+use uploader::fleet::{Fleet, FleetError, Told, Wish};
 use uuid::Uuid;
 
 /// How often there is a look around.

@@ -34,7 +34,7 @@ use clap::{Parser, Subcommand};
 use std::io::Write;
 use tracing_subscriber::filter::Targets;
 use uploader::Class;
-use uploader::converter::image::ARGUMENTS;
+use uploader::converter_ami::image::ARGUMENTS;
 
 /// From a disk image to an encrypted AMI
 ///

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::NamedTempFile;
 use uploader::Class;
 use uploader::image::ImageDigest;
-use uploader::store::{fetch_manifest, find_image};
+use uploader::vault::images::{fetch_manifest, find_image};
 use uploader::verify::{self, Problem, Reading, Report, Subject, VerifyError};
 
 /// Read an AMI back, block by block, and compare it with its image

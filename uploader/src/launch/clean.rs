@@ -2,8 +2,9 @@
 
 use super::Launched;
 use super::start::LAUNCH;
+use crate::aws::instances;
 use crate::aws::{AwsError, Session};
-use crate::converter::{group, instances};
+use crate::fleet::group;
 use std::time::Duration;
 
 /// How long an instance may take to end. Some types take minutes.

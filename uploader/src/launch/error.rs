@@ -2,7 +2,7 @@
 
 use crate::Class;
 use crate::aws::AwsError;
-use crate::converter::FleetError;
+use crate::fleet::FleetError;
 
 /// An image was not launched, or did not answer.
 #[derive(Debug, thiserror::Error)]

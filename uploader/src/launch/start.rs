@@ -2,9 +2,9 @@
 
 use super::{LaunchError, Order, Wait};
 use crate::aws::{AwsError, Kind, Session};
-use crate::converter::launch::{Ami, encrypted_root, few_retries, instance_of, metadata};
-use crate::converter::place::{Place, Subnet, check_type, places, subnets};
-use crate::converter::{FleetError, Refused, group, is_about_type, refused};
+use crate::fleet::launch::{Ami, encrypted_root, few_retries, instance_of, metadata};
+use crate::fleet::place::{Place, Subnet, check_type, places, subnets};
+use crate::fleet::{FleetError, Refused, group, is_about_type, refused};
 use aws_sdk_ec2::types::{InstanceType, IpPermission, IpRange, ResourceType, ShutdownBehavior};
 use time::OffsetDateTime;
 

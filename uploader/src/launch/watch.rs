@@ -2,9 +2,8 @@
 
 use super::{LaunchError, Order, Reach, Wait, console, http};
 use crate::agent::Clock;
+use crate::aws::instances::{self, Instance};
 use crate::aws::{AwsError, Session};
-use crate::converter::instance::Instance;
-use crate::converter::instances;
 use serde::Serialize;
 use std::time::Duration;
 use time::OffsetDateTime;

@@ -2,7 +2,7 @@
 
 use crate::Class;
 use crate::aws::{AwsError, Kind};
-use crate::store::{MAX_MANIFEST, StoreError};
+use crate::vault::images::{MAX_MANIFEST, StoreError};
 use imgtool::pack::PackError;
 use imgtool::tree::ContentError;
 use std::io;

@@ -23,8 +23,8 @@ pub use source::{Image, Pack};
 
 use crate::aws::Session;
 use crate::image::ImageDigest;
-use crate::store::{self, MAX_MANIFEST, StoreError};
 use crate::vault::Names;
+use crate::vault::images::{self, MAX_MANIFEST, StoreError};
 use bytes::Bytes;
 use imgtool::pack::{Manifest, PackRecord};
 use objects::Bucket;
@@ -183,7 +183,7 @@ async fn send_now(
     pushed.stored = bucket.put_once(&key, text, &checksum).await?;
     if !pushed.stored {
         // Another push of this image was faster: what it stored is checked like all else.
-        store::fetch_manifest(session, names, name, &digest).await?;
+        images::fetch_manifest(session, names, name, &digest).await?;
     }
     Ok(pushed)
 }
@@ -203,7 +203,7 @@ impl Vault<'_> {
         digest: ImageDigest,
     ) -> Result<Option<Plan>, PushError> {
         let (session, names) = (self.session, self.names);
-        let stored = match store::fetch_manifest(session, names, &manifest.name, &digest).await {
+        let stored = match images::fetch_manifest(session, names, &manifest.name, &digest).await {
             Ok(stored) => stored,
             Err(StoreError::NoImage { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -231,9 +231,9 @@ impl Vault<'_> {
     async fn known(&self, name: &str) -> Result<Known, PushError> {
         let (session, names) = (self.session, self.names);
         let (mut known, mut packs) = (Known::default(), Packs::default());
-        let versions = store::list_images(session, names, Some(name)).await?;
+        let versions = images::list_images(session, names, Some(name)).await?;
         for version in versions.iter().take(VERSIONS) {
-            let manifest = store::fetch_manifest(session, names, name, &version.digest).await;
+            let manifest = images::fetch_manifest(session, names, name, &version.digest).await;
             let manifest = match manifest {
                 Ok(manifest) => manifest,
                 Err(error @ StoreError::Aws(_)) => return Err(error.into()),

@@ -2,9 +2,9 @@
 
 use super::desired::OLD_VERSION_DAYS;
 use super::drift::Drift;
+use super::images::StoreError;
 use crate::Class;
 use crate::aws::AwsError;
-use crate::store::StoreError;
 
 /// A vault can't be looked at, made or removed.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,9 @@
 //! What a vault holds.
 
+use super::images::{StoreError, StoredImage, fetch_manifest, list_images};
 use super::{Names, VaultError};
 use crate::aws::{AwsError, Kind, Session};
 use crate::image::ImageDigest;
-use crate::store::{StoreError, StoredImage, fetch_manifest, list_images};
 use imgtool::pack::Manifest;
 use serde::Serialize;
 use std::collections::BTreeSet;

@@ -9,12 +9,14 @@ mod desired;
 mod drift;
 mod error;
 mod gc;
+pub mod images;
 mod init;
 mod list;
 mod names;
-mod parts;
+pub(crate) mod object;
+pub(crate) mod parts;
 pub mod policy;
-mod remove;
+pub(crate) mod remove;
 mod state;
 pub mod tags;
 
@@ -25,8 +27,8 @@ pub use desired::{
 pub use drift::{Change, Drift, changes, drift};
 pub use error::VaultError;
 pub use gc::{Garbage, GarbageKind, GcLimits, LEAST_RECORD_AGE, Object, collect, garbage, look};
+pub use images::StoreError;
 pub use init::{Inspection, init, inspect, to_json};
 pub use list::{Listed, list};
 pub use names::{DEFAULT_NAME, NameError, Names};
-pub use remove::{Facts, KeyFact, Removal, Step, look_for_removal, removal, remove};
 pub use state::{Part, Setting, Settings, State};

@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
 use uploader::blocks::Limits;
-use uploader::converter::bootstrap::{self, Done, Image, Plan};
-use uploader::converter::current::{Current, Found};
+use uploader::converter_ami::bootstrap::{self, Done, Image, Plan};
+use uploader::converter_ami::current::{Current, Found};
 use uploader::image::ImageDigest;
 
 /// Put the converter's AMI into the account, or a newer one

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use uploader::Class;
-use uploader::converter::tags;
+use uploader::converter_ami::tags;
 use uploader::image::ImageDigest;
 
 /// Build the converter's image: a pack and its manifest

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 use uploader::Class;
-use uploader::converter::instance::Instance;
-use uploader::converter::instances;
-use uploader::converter::logs::{console, news, tail};
+use uploader::aws::instances::Instance;
+use uploader::fleet::logs::{console, news, tail};
+use uploader::fleet::status;
 
 /// How often is looked for more.
 const EVERY: Duration = Duration::from_secs(2);
@@ -42,7 +42,7 @@ impl Logs {
         let place = aws.place().await?;
         let mut shown: BTreeMap<String, String> = BTreeMap::new();
         let listed = async || -> Result<Vec<Instance>, Failure> {
-            let mut all = instances::of_vault(&place.session, &place.names).await?;
+            let mut all = status::of_vault(&place.session, &place.names).await?;
             all.retain(|it| self.instance.as_ref().is_none_or(|id| *id == it.id));
             Ok(all)
         };

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
-use uploader::converter::image::{self, Boot, ImageError};
-use uploader::converter::program::Program;
+use uploader::converter_ami::image::{self, Boot, ImageError};
+use uploader::converter_ami::program::Program;
 
 /// What it is made of.
 #[derive(Clone, Debug, Args)]

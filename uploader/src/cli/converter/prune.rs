@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
 use uploader::Class;
-use uploader::converter::prune;
+use uploader::converter_ami::prune;
 
 /// Take away converter AMIs that have had their day, with their snapshots
 ///

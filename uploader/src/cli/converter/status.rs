@@ -8,9 +8,10 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
 use time::OffsetDateTime;
-use uploader::converter::current::Found;
-use uploader::converter::heartbeat::{Activity, Beat};
-use uploader::converter::status::{self, age, is_older};
+use uploader::agent::heartbeat::{Activity, Beat};
+use uploader::converter_ami::current::Found;
+use uploader::converter_ami::version::is_older;
+use uploader::fleet::status::{self, age};
 
 /// Show the converter's AMI, its instances, and whether they live
 ///

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Write};
 use uploader::Class;
-use uploader::converter::instances;
-use uploader::converter::status;
+use uploader::aws::instances;
+use uploader::fleet::status;
 
 /// Terminate the converters
 ///

@@ -14,9 +14,9 @@ use std::time::Instant;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
+use uploader::agent::heartbeat::FRESH;
 use uploader::agent::{AgentError, Clock, vault_key};
-use uploader::converter::Fleet;
-use uploader::converter::heartbeat::FRESH;
+use uploader::fleet::Fleet;
 use uploader::push::{Image, Limits, Plan, PushError};
 use uploader::regions::{
     Choice, CopyError, Facts, Found, Source, There, Vault, Via, Wish, choose, copy, find, has_vault,

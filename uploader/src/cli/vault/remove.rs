@@ -9,7 +9,7 @@ use serde_json::json;
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
-use uploader::vault::{Removal, Step, look_for_removal, removal, remove};
+use uploader::teardown::{Removal, Step, look_for_removal, removal, remove};
 
 /// Take the whole vault away
 ///

@@ -11,11 +11,11 @@ mod plan;
 pub use plan::{Garbage, GarbageKind, GcLimits, LEAST_RECORD_AGE, Object, garbage};
 
 use super::delete::{BATCH, delete, identifier};
+use super::images::{fetch_manifest, list_images};
 use super::list::no_vault;
 use super::{Names, VaultError};
 use crate::aws::{AwsError, Session};
 use crate::image::ImageDigest;
-use crate::store::{fetch_manifest, list_images};
 use plan::digest_of;
 use std::collections::BTreeSet;
 use time::OffsetDateTime;

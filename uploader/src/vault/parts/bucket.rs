@@ -15,14 +15,14 @@ use serde_json::{Map, Value, json};
 
 /// Whose the bucket of a vault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Owner {
+pub(crate) enum Owner {
     Nobody,
     Us,
     /// Or somebody who does not let us look.
     SomebodyElse,
 }
 
-pub(in super::super) async fn owner(session: &Session, names: &Names) -> Result<Owner, AwsError> {
+pub(crate) async fn owner(session: &Session, names: &Names) -> Result<Owner, AwsError> {
     let answer = session
         .s3
         .head_bucket()
@@ -40,7 +40,7 @@ pub(in super::super) async fn owner(session: &Session, names: &Names) -> Result<
 }
 
 /// The bucket's settings; `None` if there is none.
-pub(in super::super) async fn inspect(
+pub(crate) async fn inspect(
     session: &Session,
     names: &Names,
 ) -> Result<Option<Settings>, VaultError> {
@@ -74,7 +74,7 @@ pub(in super::super) async fn inspect(
 }
 
 /// Makes it.
-pub(in super::super) async fn create(session: &Session, names: &Names) -> Result<(), VaultError> {
+pub(crate) async fn create(session: &Session, names: &Names) -> Result<(), VaultError> {
     let place = (names.region != "us-east-1").then(|| {
         CreateBucketConfiguration::builder()
             .location_constraint(BucketLocationConstraint::from(names.region.as_str()))
@@ -101,7 +101,7 @@ pub(in super::super) async fn create(session: &Session, names: &Names) -> Result
 }
 
 /// Sets something of it.
-pub(in super::super) async fn set(
+pub(crate) async fn set(
     session: &Session,
     names: &Names,
     setting: Setting,

@@ -13,11 +13,11 @@ const MOST_KEYS: usize = 10_000;
 
 /// A key of a vault that is there.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Found {
-    pub(in super::super) arn: String,
+pub(crate) struct Found {
+    pub(crate) arn: String,
     /// Whether init made it: it has the vault's tag.
-    pub(in super::super) ours: bool,
-    pub(in super::super) state: KeyState,
+    pub(crate) ours: bool,
+    pub(crate) state: KeyState,
     /// Its kind, as [`ENCRYPTS`].
     kind: String,
     /// Whether the alias is of it.
@@ -26,7 +26,7 @@ pub(in super::super) struct Found {
 
 /// Looks at both keys, puts their settings into `state`, and says which they are, or will be.
 /// `given` is what `--kms-key` says.
-pub(in super::super) async fn inspect(
+pub(crate) async fn inspect(
     session: &Session,
     names: &Names,
     given: Option<&str>,
@@ -87,7 +87,7 @@ pub(in super::super) async fn inspect(
 }
 
 /// The key of this id, ARN or alias.
-pub(in super::super) async fn find(
+pub(crate) async fn find(
     session: &Session,
     names: &Names,
     id: &str,
@@ -139,10 +139,7 @@ fn found(
 }
 
 /// All keys that init made for this vault, aliased or not.
-pub(in super::super) async fn all_of(
-    session: &Session,
-    names: &Names,
-) -> Result<Vec<Found>, VaultError> {
+pub(crate) async fn all_of(session: &Session, names: &Names) -> Result<Vec<Found>, VaultError> {
     let mut pages = session.kms.list_keys().into_paginator().send();
     let mut ours = Vec::new();
     let mut seen = 0;
@@ -214,7 +211,7 @@ async fn settings(
 }
 
 /// Makes a key with its policy and tags, and gives its ARN.
-pub(in super::super) async fn create(
+pub(crate) async fn create(
     session: &Session,
     names: &Names,
     part: Part,
@@ -248,7 +245,7 @@ pub(in super::super) async fn create(
 }
 
 /// Sets something of the key `arn`.
-pub(in super::super) async fn set(
+pub(crate) async fn set(
     session: &Session,
     arn: &str,
     setting: Setting,

@@ -1,9 +1,9 @@
 //! The parts as AWS has them: each file reads a part's settings, and sets them, side by side.
 
-pub(super) mod bucket;
-pub(super) mod keys;
-pub(super) mod queues;
-pub(super) mod role;
+pub(crate) mod bucket;
+pub(crate) mod keys;
+pub(crate) mod queues;
+pub(crate) mod role;
 
 use crate::aws::{AwsError, Kind};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::error::Error;
 
 /// An answer, or `None` where what was asked for is not there.
-pub(super) fn optional<T, E>(
+pub(crate) fn optional<T, E>(
     operation: &'static str,
     answer: Result<T, SdkError<E, HttpResponse>>,
 ) -> Result<Option<T>, AwsError>
@@ -29,7 +29,7 @@ where
 }
 
 /// A request that lacks a field: a slip of ours.
-pub(super) fn built<T>(
+pub(crate) fn built<T>(
     operation: &'static str,
     request: Result<T, BuildError>,
 ) -> Result<T, AwsError> {

@@ -19,10 +19,7 @@ const ATTRIBUTES: &[&str] = &[
 const DOCUMENTS: &[&str] = &["RedriveAllowPolicy", "RedrivePolicy"];
 
 /// A queue's URL; `None` if there is none of that name.
-pub(in super::super) async fn url(
-    session: &Session,
-    queue: &str,
-) -> Result<Option<String>, AwsError> {
+pub(crate) async fn url(session: &Session, queue: &str) -> Result<Option<String>, AwsError> {
     match session.sqs.get_queue_url().queue_name(queue).send().await {
         Ok(answer) => Ok(answer.queue_url),
         Err(error)
@@ -44,7 +41,7 @@ async fn url_of(session: &Session, queue: &str) -> Result<String, VaultError> {
 }
 
 /// A queue's settings; `None` if there is none.
-pub(in super::super) async fn inspect(
+pub(crate) async fn inspect(
     session: &Session,
     names: &Names,
     part: Part,
@@ -93,7 +90,7 @@ pub(in super::super) async fn inspect(
 }
 
 /// Makes a queue with all of its settings.
-pub(in super::super) async fn create(
+pub(crate) async fn create(
     session: &Session,
     names: &Names,
     part: Part,
@@ -123,7 +120,7 @@ pub(in super::super) async fn create(
 }
 
 /// Sets something of a queue.
-pub(in super::super) async fn set(
+pub(crate) async fn set(
     session: &Session,
     names: &Names,
     part: Part,

@@ -8,7 +8,7 @@ use aws_sdk_iam::types::Tag;
 use serde_json::{Map, Value, json};
 
 /// The role's settings; `None` if there is none.
-pub(in super::super) async fn inspect_role(
+pub(crate) async fn inspect_role(
     session: &Session,
     names: &Names,
 ) -> Result<Option<Settings>, VaultError> {
@@ -44,10 +44,7 @@ fn unescape(text: &str) -> String {
 }
 
 /// The names of a role's own policies.
-pub(in super::super) async fn policy_names(
-    session: &Session,
-    role: &str,
-) -> Result<Vec<String>, AwsError> {
+pub(crate) async fn policy_names(session: &Session, role: &str) -> Result<Vec<String>, AwsError> {
     let pages = session.iam.list_role_policies().role_name(role);
     let mut pages = pages.into_paginator().send();
     let mut all = Vec::new();
@@ -60,10 +57,7 @@ pub(in super::super) async fn policy_names(
 }
 
 /// The ARNs of the policies that are attached to a role.
-pub(in super::super) async fn attached(
-    session: &Session,
-    role: &str,
-) -> Result<Vec<String>, AwsError> {
+pub(crate) async fn attached(session: &Session, role: &str) -> Result<Vec<String>, AwsError> {
     let pages = session.iam.list_attached_role_policies().role_name(role);
     let mut pages = pages.into_paginator().send();
     let mut all = Vec::new();
@@ -77,7 +71,7 @@ pub(in super::super) async fn attached(
 }
 
 /// Makes the role with its trust policy and tags.
-pub(in super::super) async fn create_role(
+pub(crate) async fn create_role(
     session: &Session,
     names: &Names,
     settings: &Settings,
@@ -98,7 +92,7 @@ pub(in super::super) async fn create_role(
 }
 
 /// Sets something of the role.
-pub(in super::super) async fn set_role(
+pub(crate) async fn set_role(
     session: &Session,
     names: &Names,
     setting: Setting,
@@ -137,7 +131,7 @@ pub(in super::super) async fn set_role(
 }
 
 /// Deletes policies of a role's own.
-pub(in super::super) async fn delete_policies<'a>(
+pub(crate) async fn delete_policies<'a>(
     session: &Session,
     role: &str,
     policies: impl Iterator<Item = &'a String>,
@@ -151,7 +145,7 @@ pub(in super::super) async fn delete_policies<'a>(
 }
 
 /// Detaches what is attached to a role.
-pub(in super::super) async fn detach_all(session: &Session, role: &str) -> Result<(), AwsError> {
+pub(crate) async fn detach_all(session: &Session, role: &str) -> Result<(), AwsError> {
     for arn in attached(session, role).await? {
         let request = session.iam.detach_role_policy().role_name(role);
         let answer = request.policy_arn(arn).send().await;
@@ -161,7 +155,7 @@ pub(in super::super) async fn detach_all(session: &Session, role: &str) -> Resul
 }
 
 /// The roles in an instance profile; `None` if there is no such profile.
-pub(in super::super) async fn roles_of(
+pub(crate) async fn roles_of(
     session: &Session,
     profile: &str,
 ) -> Result<Option<(Vec<String>, Value)>, AwsError> {
@@ -176,7 +170,7 @@ pub(in super::super) async fn roles_of(
 }
 
 /// The instance profile's settings; `None` if there is none.
-pub(in super::super) async fn inspect_profile(
+pub(crate) async fn inspect_profile(
     session: &Session,
     names: &Names,
 ) -> Result<Option<Settings>, VaultError> {
@@ -187,7 +181,7 @@ pub(in super::super) async fn inspect_profile(
 }
 
 /// Makes the instance profile.
-pub(in super::super) async fn create_profile(
+pub(crate) async fn create_profile(
     session: &Session,
     names: &Names,
     settings: &Settings,
@@ -205,7 +199,7 @@ pub(in super::super) async fn create_profile(
 }
 
 /// Sets something of the instance profile.
-pub(in super::super) async fn set_profile(
+pub(crate) async fn set_profile(
     session: &Session,
     names: &Names,
     setting: Setting,
@@ -246,7 +240,7 @@ pub(in super::super) async fn set_profile(
 }
 
 /// Takes a role out of an instance profile.
-pub(in super::super) async fn remove_from_profile(
+pub(crate) async fn remove_from_profile(
     session: &Session,
     profile: &str,
     role: &str,

@@ -1,13 +1,13 @@
 //! `RunInstances` for a converter: one place after the other until there is room.
 
-use super::current::{self, Found};
+use super::ensure::Wish;
 use super::error::{FleetError, Refused, is_about_type, refused};
-use super::fleet::Wish;
-use super::instances;
+use super::group;
+use super::launch_record::client_token;
 use super::place::{Place, TYPES, check_type, places, subnets};
-use super::record::client_token;
-use super::{group, tags};
-use crate::aws::{AwsError, Session};
+use crate::aws::{AwsError, Session, instances};
+use crate::converter_ami::current::{self, Found};
+use crate::converter_ami::tags;
 use crate::vault::{Names, tags as vault_tags};
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::types::{

@@ -1,14 +1,14 @@
 //! The vault's converters: somebody is there, or is launched. Carries out what [`super::caller`] asks for.
 
 use super::caller::{Action, Caller, Event, Settled};
-use super::current::{self, Found};
 use super::error::FleetError;
 use super::judge::{Machine, MachineState, Patience, Pulse, View, Why};
 use super::launch::{self, Launched};
-use super::status::is_older;
-use super::{heartbeat, instances, record};
-use crate::agent::Clock;
-use crate::aws::{AwsError, Session};
+use super::{launch_record, status};
+use crate::agent::{Clock, heartbeat};
+use crate::aws::{AwsError, Session, instances};
+use crate::converter_ami::current::{self, Found};
+use crate::converter_ami::version::is_older;
 use crate::vault::Names;
 
 /// Rounds of one `ensure`: each ends with somebody else's change, of which there are few.
@@ -104,10 +104,10 @@ impl Fleet {
     ) -> Result<Event, FleetError> {
         let Fleet { session, names, .. } = self;
         Ok(match action {
-            Action::ReadRecord => Event::Record(record::read(session, names).await?),
+            Action::ReadRecord => Event::Record(launch_record::read(session, names).await?),
             Action::Look => Event::Seen(self.look().await?),
             Action::WriteRecord { record, replaces } => {
-                match record::write(session, names, record, replaces.clone()).await? {
+                match launch_record::write(session, names, record, replaces.clone()).await? {
                     Some(etag) => Event::Written(etag),
                     None => Event::Changed,
                 }
@@ -187,7 +187,7 @@ impl Fleet {
         let Fleet { session, names, .. } = self;
         let now = (self.clock)();
         let beats = heartbeat::recent(session, names, now).await?;
-        let mut found = instances::of_vault(session, names).await?;
+        let mut found = status::of_vault(session, names).await?;
         // An agent may be on an instance that has no tag.
         let ids = beats.iter().map(|it| it.heartbeat.id.as_str());
         let others: Vec<&str> = ids

@@ -1,6 +1,6 @@
 //! What removing a vault takes, as a value.
 
-use super::super::{Names, VaultError};
+use crate::vault::{Names, VaultError};
 use serde::Serialize;
 use std::fmt;
 

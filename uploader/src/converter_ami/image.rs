@@ -1,7 +1,8 @@
 //! The converter's image: the program, the certificates that it trusts, and nothing else.
 
 use super::program::Program;
-use super::{roots, tags};
+use super::tags;
+use crate::aws::roots;
 use imgtool::build::{self, BuildError, Context, Outputs, Prepared, Written};
 use imgtool::pass::Progress;
 use imgtool::spec::{Addition, HostConfig, Overrides, Spec, SpecError, WITHOUT_GROWTH};

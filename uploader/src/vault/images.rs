@@ -1,9 +1,9 @@
 //! What the vault holds: images by name and digest, as their manifests say.
 
+use super::Names;
 use crate::Class;
 use crate::aws::{AwsError, Session};
 use crate::image::ImageDigest;
-use crate::vault::Names;
 use imgtool::pack::{Manifest, PackError, parse_manifest};
 use std::path::Path;
 use time::OffsetDateTime;

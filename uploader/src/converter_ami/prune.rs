@@ -2,8 +2,8 @@
 //! that was killed left behind. What an instance still runs of stays.
 
 use super::current::{self, root_snapshot};
-use super::instance::Instance;
-use super::{ConverterError, instances, make, tags};
+use super::{ConverterError, make, tags};
+use crate::aws::instances::{self, Instance};
 use crate::aws::{AwsError, Kind, Session};
 use crate::image::ImageDigest;
 use crate::vault::Names;

@@ -5,7 +5,7 @@
 //! the look around and written, on condition, after it.
 
 use super::judge::{Patience, Verdict, View, Why, judge};
-use super::record::{LaunchRecord, StoredLaunch};
+use super::launch_record::{LaunchRecord, StoredLaunch};
 use time::OffsetDateTime;
 
 /// What to do next.

@@ -1,6 +1,7 @@
-//! An instance, as EC2 shows it.
+//! Instances: as EC2 shows them, asked for and terminated.
 
-use aws_sdk_ec2::types::{Instance as Shown, InstanceStateName};
+use super::{AwsError, Kind, Session};
+use aws_sdk_ec2::types::{Filter, Instance as Shown, InstanceStateName};
 use time::OffsetDateTime;
 
 /// An instance.
@@ -43,7 +44,7 @@ impl Instance {
     }
 
     /// Of what EC2 says; `None` without an id.
-    pub(super) fn of(shown: &Shown) -> Option<Instance> {
+    fn of(shown: &Shown) -> Option<Instance> {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let address = |it: Option<&str>| it.filter(|it| !it.is_empty()).map(str::to_owned);
         let state = shown.state().and_then(|it| it.name());
@@ -65,9 +66,96 @@ impl Instance {
 }
 
 /// Whether a name is an instance's id.
-pub(super) fn is_id(name: &str) -> bool {
+fn is_id(name: &str) -> bool {
     let digits = name.strip_prefix("i-").unwrap_or_default();
     matches!(digits.len(), 8 | 17) && digits.bytes().all(|it| it.is_ascii_hexdigit())
+}
+
+/// Those that run of an AMI, whatever their tags.
+pub(crate) async fn of_ami(session: &Session, ami: &str) -> Result<Vec<Instance>, AwsError> {
+    listed(session, "image-id", &[ami]).await
+}
+
+/// Whichever of these names are ids of instances that EC2 lists.
+pub(crate) async fn among(session: &Session, names: &[&str]) -> Result<Vec<Instance>, AwsError> {
+    let ids: Vec<&str> = names.iter().copied().filter(|it| is_id(it)).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    listed(session, "instance-id", &ids).await
+}
+
+/// Those that have a tag, by launch time; those that are gone included for the hour or so that EC2
+/// lists them.
+///
+/// # Errors
+/// EC2 refuses.
+pub(crate) async fn with_tag(
+    session: &Session,
+    key: &str,
+    value: &str,
+) -> Result<Vec<Instance>, AwsError> {
+    listed(session, &format!("tag:{key}"), &[value]).await
+}
+
+async fn listed(session: &Session, name: &str, any: &[&str]) -> Result<Vec<Instance>, AwsError> {
+    let values = any.iter().map(|&it| it.to_owned()).collect();
+    let filter = Filter::builder().name(name).set_values(Some(values));
+    let call = session.ec2.describe_instances().filters(filter.build());
+    let mut pages = call.into_paginator().send();
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| AwsError::new("ec2 DescribeInstances", error))?;
+        for reservation in page.reservations() {
+            found.extend(reservation.instances().iter().filter_map(Instance::of));
+        }
+    }
+    found.sort_by(|a, b| (a.launched, &a.id).cmp(&(b.launched, &b.id)));
+    Ok(found)
+}
+
+/// Ids of the instances that are pending or running and have a tag.
+///
+/// # Errors
+/// EC2 refuses.
+pub(crate) async fn up_with_tag(
+    session: &Session,
+    key: &str,
+    value: &str,
+) -> Result<Vec<String>, AwsError> {
+    let found = with_tag(session, key, value).await?;
+    let up = found.into_iter().filter(Instance::is_up);
+    Ok(up.map(|it| it.id).collect())
+}
+
+/// One instance; `None` if EC2 does not know it (yet, or any more).
+///
+/// # Errors
+/// EC2 refuses.
+pub(crate) async fn one(session: &Session, id: &str) -> Result<Option<Instance>, AwsError> {
+    let call = session.ec2.describe_instances().instance_ids(id);
+    let answer = call.send().await;
+    match answer.map_err(|error| AwsError::new("ec2 DescribeInstances", error)) {
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(answer) => {
+            let mut all = answer.reservations().iter().flat_map(|it| it.instances());
+            Ok(all.find_map(Instance::of))
+        }
+    }
+}
+
+/// Terminates an instance; it is no error if it is gone already.
+///
+/// # Errors
+/// EC2 refuses.
+pub async fn terminate(session: &Session, id: &str) -> Result<(), AwsError> {
+    let call = session.ec2.terminate_instances().instance_ids(id);
+    let answer = call.send().await;
+    match answer.map_err(|error| AwsError::new("ec2 TerminateInstances", error)) {
+        Err(error) if error.kind != Kind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use super::ConverterError;
 use super::current::{self, Current, Found, Stored};
 use super::make::{self, Made, Order};
-use super::status::is_older;
+use super::version::is_older;
 use crate::agent::action::Boot;
 use crate::agent::record::Parent;
 use crate::agent::vault_key;

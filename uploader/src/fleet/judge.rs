@@ -1,6 +1,6 @@
 //! Whether somebody is there to take a request: a pure function of what was seen.
 
-use super::record::StoredLaunch;
+use super::launch_record::StoredLaunch;
 use time::OffsetDateTime;
 
 /// Seconds after which something is no longer believed in.
@@ -26,7 +26,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Patience {
         Patience {
-            fresh: super::heartbeat::FRESH,
+            fresh: crate::agent::heartbeat::FRESH,
             leaving: 60,
             own: true,
             stuck: 300,
@@ -181,7 +181,7 @@ pub fn judge(
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::LaunchRecord;
+    use super::super::launch_record::LaunchRecord;
     use super::*;
 
     const NOW: OffsetDateTime = time::macros::datetime!(2026-11-01 12:00 UTC);

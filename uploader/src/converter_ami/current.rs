@@ -4,12 +4,11 @@
 //! launched with the converter's role is believed on the vault's word only. What is there can be
 //! written only by who may use the vault's key, and the converter's role can't.
 
-use super::object::{self, If};
 use super::tags;
 use crate::aws::{AwsError, Kind, Session};
 use crate::image::ImageDigest;
-use crate::store::{StoreError, fetch_manifest_at};
-use crate::vault::Names;
+use crate::vault::object::{self, If};
+use crate::vault::{Names, StoreError, images::fetch_manifest_at};
 use aws_sdk_ec2::types::{Image, ImageState};
 use imgtool::pack::Manifest;
 use serde::{Deserialize, Serialize};
@@ -122,7 +121,7 @@ pub(super) async fn look(session: &Session, current: Current) -> Result<Found, A
 }
 
 /// The account's own image of this id.
-pub(super) async fn describe(session: &Session, ami: &str) -> Result<Option<Image>, AwsError> {
+pub(crate) async fn describe(session: &Session, ami: &str) -> Result<Option<Image>, AwsError> {
     let answer = session
         .ec2
         .describe_images()

@@ -8,9 +8,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::caller::{Action, Caller, Event, Settled};
-use super::idle::{Idle, Next};
 use super::judge::{Machine, MachineState, Patience, Pulse, View};
-use super::record::{LaunchRecord, StoredLaunch};
+use super::launch_record::{LaunchRecord, StoredLaunch};
+use crate::agent::idle::{Idle, Next};
 use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime};
 

@@ -10,18 +10,18 @@ const MAX_LEN: usize = 16 << 10;
 
 /// An object as it was read.
 #[derive(Clone, Debug)]
-pub(super) struct Object {
+pub(crate) struct Object {
     /// Its bytes; empty if there are more than it may have.
-    pub(super) text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
     /// S3's ETag of it.
-    pub(super) etag: String,
+    pub(crate) etag: String,
     /// When it was written, by S3's clock.
-    pub(super) written: OffsetDateTime,
+    pub(crate) written: OffsetDateTime,
 }
 
 /// On which condition an object is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum If {
+pub(crate) enum If {
     /// There is none of this key.
     Missing,
     /// It is the one with this ETag.
@@ -30,13 +30,13 @@ pub(super) enum If {
 
 impl If {
     /// The one that was read, or none if there was none.
-    pub(super) fn as_read(etag: Option<String>) -> If {
+    pub(crate) fn as_read(etag: Option<String>) -> If {
         etag.map_or(If::Missing, If::Is)
     }
 }
 
 /// Reads one.
-pub(super) async fn get(
+pub(crate) async fn get(
     session: &Session,
     names: &Names,
     key: &str,
@@ -84,7 +84,7 @@ pub(super) async fn get(
 
 /// Writes one, on a condition: gives its ETag, or `None` if the condition does not hold. What it is
 /// encrypted with is the bucket's own setting.
-pub(super) async fn put(
+pub(crate) async fn put(
     session: &Session,
     names: &Names,
     key: &str,
@@ -116,7 +116,7 @@ pub(super) async fn put(
 }
 
 /// Deletes one; it is no error if it is gone already.
-pub(super) async fn delete(session: &Session, names: &Names, key: &str) -> Result<(), AwsError> {
+pub(crate) async fn delete(session: &Session, names: &Names, key: &str) -> Result<(), AwsError> {
     session
         .s3
         .delete_object()

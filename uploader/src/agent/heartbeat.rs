@@ -4,10 +4,10 @@
 //! `leaving` knows that somebody will ask the queue again after this moment. So it is only written
 //! while the agent's loop goes round: one that hangs must not be taken for alive.
 
-use super::object::{self, If};
-use crate::agent::Clock;
+use super::Clock;
 use crate::aws::{AwsError, Session};
 use crate::vault::Names;
+use crate::vault::object::{self, If};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};

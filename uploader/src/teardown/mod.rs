@@ -1,18 +1,20 @@
-//! Takes a whole vault away.
+//! Takes a whole vault away, and first the instances that work for it.
 
 mod plan;
 
 pub use plan::{Facts, KeyFact, Removal, Step, removal};
 
-use super::delete::{BATCH, delete, identifier};
-use super::parts::bucket::{self, Owner};
-use super::parts::keys::{self, Found};
-use super::parts::{optional, queues, role};
-use super::{Names, VaultError, tags};
+use crate::aws::instances::{self, Instance};
 use crate::aws::{AwsError, Session};
-use crate::converter::instance::Instance;
-use crate::converter::{group, instances};
-use crate::store::list_images;
+use crate::fleet::{group, status};
+use crate::vault::images::list_images;
+use crate::vault::parts::bucket::{self, Owner};
+use crate::vault::parts::keys::{self, Found};
+use crate::vault::parts::{optional, queues, role};
+use crate::vault::remove::{
+    remove_alias, remove_bucket, remove_profile, remove_queue, remove_role, schedule_deletion,
+};
+use crate::vault::{Names, VaultError, tags};
 use aws_sdk_ec2::types::Filter;
 use aws_sdk_kms::types::KeyState;
 use std::time::Duration;
@@ -27,7 +29,7 @@ const MOST_LOOKS: u32 = 150;
 /// # Errors
 /// AWS refuses.
 pub async fn look_for_removal(session: &Session, names: &Names) -> Result<Facts, VaultError> {
-    let all = instances::of_vault(session, names).await?;
+    let all = status::of_vault(session, names).await?;
     let up = all.into_iter().filter(Instance::is_up);
     let mut facts = Facts {
         converters: up.map(|it| it.id).collect(),
@@ -148,10 +150,7 @@ pub async fn remove(
             Step::Queue(name) => remove_queue(session, name).await?,
             Step::Bucket(_) => remove_bucket(session, names, cancel).await?,
             Step::Key(arn) => schedule_deletion(session, arn, key_days).await?,
-            Step::Alias(name) => {
-                let answer = session.kms.delete_alias().alias_name(name).send().await;
-                optional("kms DeleteAlias", answer)?;
-            }
+            Step::Alias(name) => remove_alias(session, name).await?,
         }
     }
     Ok(())
@@ -196,129 +195,5 @@ async fn pause(cancel: &CancellationToken) -> Result<(), VaultError> {
     tokio::select! {
         () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
         () = cancel.cancelled() => Err(VaultError::Cancelled),
-    }
-}
-
-async fn remove_profile(session: &Session, name: &str) -> Result<(), AwsError> {
-    let there = role::roles_of(session, name).await?;
-    for role in there.map(|(roles, _)| roles).unwrap_or_default() {
-        role::remove_from_profile(session, name, &role).await?;
-    }
-    let request = session.iam.delete_instance_profile();
-    let answer = request.instance_profile_name(name).send().await;
-    optional("iam DeleteInstanceProfile", answer).map(drop)
-}
-
-async fn remove_role(session: &Session, name: &str) -> Result<(), AwsError> {
-    role::detach_all(session, name).await?;
-    let policies = role::policy_names(session, name).await?;
-    role::delete_policies(session, name, policies.iter()).await?;
-    let answer = session.iam.delete_role().role_name(name).send().await;
-    optional("iam DeleteRole", answer).map(drop)
-}
-
-async fn remove_queue(session: &Session, name: &str) -> Result<(), AwsError> {
-    let Some(url) = queues::url(session, name).await? else {
-        return Ok(());
-    };
-    let answer = session.sqs.delete_queue().queue_url(url).send().await;
-    optional("sqs DeleteQueue", answer).map(drop)
-}
-
-async fn schedule_deletion(session: &Session, arn: &str, days: u8) -> Result<(), AwsError> {
-    let request = session.kms.schedule_key_deletion().key_id(arn);
-    let answer = request.pending_window_in_days(days.into()).send().await;
-    optional("kms ScheduleKeyDeletion", answer).map(drop)
-}
-
-async fn remove_bucket(
-    session: &Session,
-    names: &Names,
-    cancel: &CancellationToken,
-) -> Result<(), VaultError> {
-    // Somebody may still be pushing: what came while it was emptied is emptied too.
-    const ROUNDS: u32 = 5;
-    let mut round = 1;
-    loop {
-        end_uploads(session, names, cancel).await?;
-        delete_versions(session, names, cancel).await?;
-        let answer = session
-            .s3
-            .delete_bucket()
-            .bucket(names.bucket())
-            .expected_bucket_owner(&names.account)
-            .send()
-            .await;
-        match optional("s3 DeleteBucket", answer) {
-            Err(error) if error.code == "BucketNotEmpty" && round < ROUNDS => round += 1,
-            answer => return Ok(answer.map(drop)?),
-        }
-    }
-}
-
-/// Ends all uploads in parts. They leave the list as they end, so the list is read from its start
-/// until nothing is in it.
-async fn end_uploads(
-    session: &Session,
-    names: &Names,
-    cancel: &CancellationToken,
-) -> Result<(), VaultError> {
-    loop {
-        let request = session.s3.list_multipart_uploads().bucket(names.bucket());
-        let answer = request.expected_bucket_owner(&names.account).send().await;
-        let answer = optional("s3 ListMultipartUploads", answer)?;
-        let uploads = answer.and_then(|it| it.uploads).unwrap_or_default();
-        if uploads.is_empty() {
-            return Ok(());
-        }
-        for upload in uploads {
-            if cancel.is_cancelled() {
-                return Err(VaultError::Cancelled);
-            }
-            let answer = session
-                .s3
-                .abort_multipart_upload()
-                .bucket(names.bucket())
-                .expected_bucket_owner(&names.account)
-                .set_key(upload.key)
-                .set_upload_id(upload.upload_id)
-                .send()
-                .await;
-            optional("s3 AbortMultipartUpload", answer)?;
-        }
-    }
-}
-
-/// Deletes all versions and delete markers, in the same way.
-async fn delete_versions(
-    session: &Session,
-    names: &Names,
-    cancel: &CancellationToken,
-) -> Result<(), VaultError> {
-    loop {
-        let request = session.s3.list_object_versions().bucket(names.bucket());
-        let answer = request.expected_bucket_owner(&names.account).send().await;
-        let Some(answer) = optional("s3 ListObjectVersions", answer)? else {
-            return Ok(());
-        };
-        let versions = answer
-            .versions()
-            .iter()
-            .map(|it| (it.key(), it.version_id()));
-        let markers = answer.delete_markers().iter();
-        let markers = markers.map(|it| (it.key(), it.version_id()));
-        let all = versions
-            .chain(markers)
-            .filter_map(|(key, version)| Some(identifier(key?, version)))
-            .collect::<Result<Vec<_>, _>>()?;
-        if all.is_empty() {
-            return Ok(());
-        }
-        for batch in all.chunks(BATCH) {
-            if cancel.is_cancelled() {
-                return Err(VaultError::Cancelled);
-            }
-            delete(session, names, batch.to_vec()).await?.all()?;
-        }
     }
 }

@@ -5,9 +5,9 @@
 //! is part of the call's client token: EC2 then gives both the same instance. Nothing in it says what
 //! is launched: whoever may write to the bucket can't make a caller launch anything else.
 
-use super::object::{self, If};
 use crate::aws::{AwsError, Session};
 use crate::vault::Names;
+use crate::vault::object::{self, If};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
