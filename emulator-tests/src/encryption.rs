@@ -1,7 +1,7 @@
 //! Which key something new is encrypted with: what the request says, else what the account set.
 
 use crate::aws::{AwsError, Caller};
-use crate::keys::KeyState;
+use crate::backend::KeyState;
 use crate::services::Services;
 use crate::world::{Settings, Snapshot};
 

@@ -1,8 +1,10 @@
 //! Bodies, whole and streamed.
 
+use crate::aws::AwsError;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
+use std::time::Duration;
 
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -23,6 +25,22 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into())
         .map_err(|never| match never {})
         .boxed()
+}
+
+/// Nothing of a body came for this long.
+#[derive(Debug, thiserror::Error)]
+#[error("the client sent nothing of its body for {} s", .0.as_secs_f32())]
+pub struct Stalled(pub Duration);
+
+impl Stalled {
+    /// The error that the client is told.
+    pub fn to_aws(&self) -> AwsError {
+        AwsError::new(
+            "RequestTimeout",
+            "Your socket connection to the server was not read from or written to within the \
+             timeout period.",
+        )
+    }
 }
 
 /// Why a body could not be read.

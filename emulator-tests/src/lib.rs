@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod aws;
+pub mod backend;
 pub mod checks;
 pub mod clock;
 pub mod ebs;
@@ -18,15 +19,14 @@ pub mod encryption;
 pub mod gateway;
 pub mod guests;
 pub mod http;
+pub mod ids;
 pub mod imds;
-pub mod keys;
 pub mod layers;
 pub mod localstack;
-pub mod network;
+pub mod machines;
 pub mod services;
 #[cfg(test)]
 mod testing;
-pub mod upstream;
 pub mod vpc;
 pub mod world;
 

@@ -3,18 +3,20 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::aws::{Account, AwsError, Caller, Params, Region};
-use crate::clock::Clock;
-use crate::ebs;
-use crate::ec2::Records;
-use crate::imds::{ProfileNow, Role, SessionKeys, Sts};
-use crate::keys::{BoxFuture, Key, KeyState, Keys};
-use crate::layers::Layers;
-use crate::network::{
+use crate::backend::{
     Answer, IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
 };
-use crate::services::{Ids, Services};
+use crate::backend::{BoxFuture, Key, KeyState, Keys};
+use crate::clock::Clock;
+use crate::ebs;
+use crate::ids::Ids;
+use crate::imds::{ProfileNow, Role, SessionKeys, Sts};
+use crate::layers::Blank;
+use crate::layers::Layers;
+use crate::machines::Records;
+use crate::services::Services;
 use crate::world::{
-    Blank, Instance, InstanceProfile, InstanceState, Interface, MetadataOptions, Store, Volume,
+    Instance, InstanceProfile, InstanceState, Interface, MetadataOptions, Store, Volume,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,9 +4,11 @@
 mod caller;
 mod error;
 pub mod model;
+pub mod operation;
 mod params;
 mod regions;
 mod xml;
+pub mod xml_text;
 
 pub use caller::{Account, Caller, Region};
 pub use error::{AwsError, Protocol};

@@ -2,7 +2,7 @@
 
 use super::memory::Memory;
 use crate::aws::{AwsError, Caller};
-use crate::keys::{Key, KeyState, Keys};
+use crate::backend::{Key, KeyState, Keys};
 use std::sync::Arc;
 
 /// Keys as last heard of.

@@ -9,12 +9,11 @@ mod principal;
 mod s3;
 mod sqs;
 mod ssm;
-mod xml;
 
 use crate::aws::{AwsError, Caller};
+use crate::backend::Keys;
 use crate::clock::Clock;
-use crate::keys::Keys;
-use crate::upstream::Upstream;
+use crate::localstack::Upstream;
 use bytes::Bytes;
 use http::request::Parts;
 use kms::KnownKeys;

@@ -2,10 +2,9 @@
 
 use super::memory::Memory;
 use super::policy::Asker;
-use super::xml;
-use crate::aws::{AwsError, Caller};
+use crate::aws::{AwsError, Caller, xml_text};
 use crate::http::{full, read_at_most};
-use crate::upstream::Upstream;
+use crate::localstack::Upstream;
 use http::header;
 
 /// Principals by access key.
@@ -89,7 +88,7 @@ async fn identity(upstream: &Upstream, caller: &Caller) -> Result<Option<String>
     let body = read_at_most(body, 1 << 20)
         .await
         .map_err(|error| AwsError::unavailable(format!("LocalStack's answer: {error}")))?;
-    Ok(xml::text(&body, "Arn"))
+    Ok(xml_text::text(&body, "Arn"))
 }
 
 #[cfg(test)]

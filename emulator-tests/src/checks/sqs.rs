@@ -3,7 +3,7 @@
 use super::kms::KnownKeys;
 use super::memory::Memory;
 use crate::aws::{AwsError, Caller};
-use crate::upstream::Upstream;
+use crate::localstack::Upstream;
 use bytes::Bytes;
 use http::request::Parts;
 use serde_json::{Value, json};

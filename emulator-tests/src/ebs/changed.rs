@@ -1,10 +1,11 @@
 //! `ListChangedBlocks`.
 
+use super::call::Call;
 use super::error::validation;
 use super::page::{Page, cut, scan};
 use super::request::Query;
+use super::snapshots;
 use super::token::Listing;
-use super::{Call, snapshots};
 use crate::aws::AwsError;
 use crate::http::Response;
 use crate::layers::Block;

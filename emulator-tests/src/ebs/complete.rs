@@ -1,7 +1,8 @@
 //! `CompleteSnapshot`.
 
+use super::call::Call;
 use super::error::{disk, parameter};
-use super::{Call, answer, keys, request, snapshots};
+use super::{answer, keys, request, snapshots};
 use crate::aws::AwsError;
 use crate::http::Response;
 use crate::layers::{BLOCK_LEN, Digest, Sealed};

@@ -1,8 +1,9 @@
 //! `GetSnapshotBlock`.
 
+use super::call::Call;
 use super::error::{disk, parameter};
 use super::request::Query;
-use super::{Call, answer, request, snapshots, token};
+use super::{answer, request, snapshots, token};
 use crate::aws::AwsError;
 use crate::http::Response;
 use std::io;

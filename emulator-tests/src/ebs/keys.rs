@@ -1,6 +1,6 @@
 //! Whether the key of an encrypted snapshot can still be used.
 
-use super::Call;
+use super::call::Call;
 use super::error::{access_denied, validation};
 use crate::aws::AwsError;
 use crate::encryption::{KeyFault, usable};

@@ -1,9 +1,10 @@
 //! `ListSnapshotBlocks`.
 
+use super::call::Call;
 use super::page::{Page, cut, scan};
 use super::request::Query;
+use super::snapshots;
 use super::token::Listing;
-use super::{Call, snapshots};
 use crate::aws::AwsError;
 use crate::http::Response;
 use crate::layers::Block;

@@ -1,6 +1,7 @@
 //! The EBS direct API, by REST and JSON: snapshots written and read block by block.
 
 mod answer;
+mod call;
 mod changed;
 mod complete;
 mod error;
@@ -19,19 +20,12 @@ pub use snapshots::expire;
 pub use state::State;
 
 use crate::aws::model::check_ebs;
+use crate::aws::operation;
 use crate::aws::{AwsError, Caller};
-use crate::gateway::operation;
 use crate::http::{Request, Response};
 use crate::services::Services;
+use call::Call;
 use request::Query;
-use time::OffsetDateTime;
-
-/// One call of an operation.
-struct Call<'a> {
-    services: &'a Services,
-    caller: &'a Caller,
-    now: OffsetDateTime,
-}
 
 /// Answers a request that was signed for the service `ebs`.
 ///

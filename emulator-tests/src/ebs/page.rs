@@ -1,9 +1,10 @@
 //! What both listings have: where a page starts, how it is cut, and the answer around it.
 
+use super::answer;
+use super::call::Call;
 use super::error::disk;
 use super::request::Query;
 use super::token::{BLOCK_TOKEN_LIFE, Listing};
-use super::{Call, answer};
 use crate::aws::AwsError;
 use crate::http::Response;
 use crate::layers::{BLOCK_LEN, Block};

@@ -1,7 +1,8 @@
 //! `PutSnapshotBlock`.
 
+use super::call::Call;
 use super::error::{disk, parameter, validation};
-use super::{Call, answer, keys, request, snapshots};
+use super::{answer, keys, request, snapshots};
 use crate::aws::AwsError;
 use crate::http::{Body, ReadError, Response, empty, read_pieces};
 use crate::layers::{BLOCK_LEN, Digest};

@@ -1,7 +1,8 @@
 //! Which snapshots can be written, read or built upon, and those whose time ran out.
 
+use super::call::Call;
 use super::error::{access_denied, snapshot_not_found, validation};
-use super::{Call, keys, request};
+use super::{keys, request};
 use crate::aws::AwsError;
 use crate::services::Services;
 use crate::world::{Change, Snapshot, SnapshotState};

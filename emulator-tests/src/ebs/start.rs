@@ -1,13 +1,15 @@
 //! `StartSnapshot`.
 
+use super::call::Call;
 use super::error::{conflict, disk, parameter, serialization, snapshot_not_found, validation};
-use super::{Call, answer, keys};
+use super::{answer, keys};
 use crate::aws::AwsError;
 use crate::aws::model::check_ebs_body;
 use crate::encryption;
 use crate::http::{Body, ReadError, Response, read_at_most};
 use crate::layers::BLOCK_LEN;
-use crate::world::{Blank, Change, Permissions, Snapshot, SnapshotState, Tags, World};
+use crate::layers::Blank;
+use crate::world::{Change, Permissions, Snapshot, SnapshotState, Tags, World};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

@@ -1,7 +1,7 @@
 //! What the API keeps beside the records.
 
 use super::token::Tokens;
-use crate::services::Ids;
+use crate::ids::Ids;
 use crate::world::Snapshot;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! Actions that name images, snapshots, volumes or instances and are not here: LocalStack has none
 //! of these, and would answer out of a world of its own.
 
-use super::Call;
+use super::call::Call;
 use super::lookup::well_formed;
 use crate::aws::model::names_ours;
 use crate::aws::{AwsError, Params};

@@ -1,7 +1,7 @@
 //! What is LocalStack's, and can't be deleted because an instance has it: LocalStack has none of the
 //! instances.
 
-use super::Call;
+use super::call::Call;
 use crate::aws::AwsError;
 use crate::world::Instance;
 
@@ -44,7 +44,7 @@ async fn group(call: &Call<'_>) -> Result<Option<String>, AwsError> {
         return Ok(None);
     };
     let groups = network.security_groups(call.caller).await?;
-    let is_it = |it: &crate::network::SecurityGroup| it.name == name && it.vpc == default.vpc;
+    let is_it = |it: &crate::backend::SecurityGroup| it.name == name && it.vpc == default.vpc;
     Ok(groups.into_iter().find(is_it).map(|it| it.id))
 }
 

@@ -1,7 +1,7 @@
 //! `DescribeRegions`.
 
+use super::call::{Answer, Call};
 use super::filter::Filters;
-use super::{Answer, Call};
 use crate::aws::{AwsError, KnownRegion, REGIONS, Xml, known_region};
 use crate::world::Tags;
 

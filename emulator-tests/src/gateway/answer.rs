@@ -1,7 +1,7 @@
 //! Answers and errors, as each of AWS's protocols writes them.
 
+use crate::aws::operation::is_s3;
 use crate::aws::{AwsError, Protocol, Xml};
-use crate::gateway::operation::is_s3;
 use crate::http::{Response, empty, full};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};

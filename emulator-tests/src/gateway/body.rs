@@ -1,7 +1,7 @@
 //! Request bodies from the network: a sender that stalls is noticed, one that is not listened to
 //! still gets its answer.
 
-use crate::http::{Body, BodyError};
+use crate::http::{Body, BodyError, Stalled};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
@@ -14,11 +14,6 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// Bytes that are read and thrown away of a body that nobody wanted.
 const MOST_DRAINED: u64 = 64 << 20;
-
-/// Nothing came for too long.
-#[derive(Debug, thiserror::Error)]
-#[error("the client sent nothing of its body for {} s", .0.as_secs_f32())]
-pub(crate) struct Stalled(Duration);
 
 /// What a body has next.
 pub(crate) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;

@@ -11,8 +11,6 @@ mod client;
 mod connection;
 pub mod fault;
 mod guests;
-mod kms;
-pub mod operation;
 mod proxy;
 mod route;
 mod scope;
@@ -23,11 +21,12 @@ mod writers;
 use crate::checks::Checks;
 use crate::clock::{Clock, SystemClock};
 use crate::ebs;
-use crate::ec2::{Machines, Records};
 use crate::guests::{Guests, Limits as GuestLimits, Setup, Storage, forget_machines};
+use crate::ids::Ids;
 use crate::layers::Layers;
-use crate::services::{Ids, Services};
-use crate::upstream::Upstream;
+use crate::localstack::Upstream;
+use crate::machines::{Machines, Records};
+use crate::services::Services;
 use crate::world::{Store, StoreError};
 use at_work::AtWork;
 use authority::Authority;
@@ -190,7 +189,7 @@ impl Gateway {
         };
         let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let network: Arc<dyn crate::network::Network> = Arc::new(upstream.clone());
+        let network: Arc<dyn crate::backend::Network> = Arc::new(upstream.clone());
         forget_machines(&store, clock.now())?;
         // An entrance of their own, on a port of its own: what they may not ask is told apart there.
         let mut entrance = None;
@@ -293,27 +292,6 @@ impl Gateway {
             tracing::warn!(%error, "the counts of fault rules are lost");
         }
     }
-}
-
-/// What to tell a client whose own body is why LocalStack did not answer.
-pub(crate) fn client_failed<'a>(
-    causes: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>,
-) -> Option<crate::aws::AwsError> {
-    let mut broken = None;
-    for cause in causes {
-        if cause.is::<body::Stalled>() {
-            return Some(route::stalled());
-        }
-        // What hyper calls the user's fault is that of whoever feeds it the body.
-        if let Some(error) = cause.downcast_ref::<hyper::Error>()
-            && (error.is_user() || broken.is_some())
-        {
-            broken = Some(error);
-        }
-    }
-    broken.map(|error| {
-        crate::aws::AwsError::new("IncompleteBody", format!("The body broke off: {error}"))
-    })
 }
 
 /// Takes the data directory for this process; the kernel gives it back when the process ends.

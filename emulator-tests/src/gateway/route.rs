@@ -8,23 +8,22 @@ mod recognize;
 mod upset;
 
 pub(super) use read::read;
-pub(crate) use read::stalled;
 
 use super::at_work::AtWork;
 use super::body;
 use super::client::Client;
 use super::fault::{self, Book, Subject};
-use super::operation::{self, is_s3};
 use super::state::State;
 use super::writers::Writers;
 use super::{Limits, admin, proxy};
 use crate::aws::AwsError;
+use crate::aws::operation::{self, is_s3};
 use crate::checks::Checks;
 use crate::clock::{Clock, SystemClock};
 use crate::guests::Guests;
 use crate::http::{Body, Response};
+use crate::localstack::Upstream;
 use crate::services::Services;
-use crate::upstream::Upstream;
 use asked::Asked;
 use bytes::Bytes;
 use http::header;

@@ -1,8 +1,8 @@
 //! Who may connect to a guest: what the ingress rules of its security groups say.
 
 use crate::aws::Caller;
-use crate::keys::BoxFuture;
-use crate::network::{IngressRule, Network};
+use crate::backend::BoxFuture;
+use crate::backend::{IngressRule, Network};
 use crate::vpc::Inbound;
 use crate::world::Store;
 use std::net::Ipv4Addr;

@@ -4,7 +4,7 @@ use super::control::{Event, Tell};
 use super::machine::Machine;
 use super::record::{self, End};
 use super::{Inner, Order};
-use crate::ec2::PowerOff;
+use crate::machines::PowerOff;
 use crate::world::Instance;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! What the instance metadata service tells of an instance: its record, and its role.
 
 use crate::aws::AwsError;
+use crate::backend::BoxFuture;
 use crate::imds::{Facts, Metadata, RoleStatus, Roles};
-use crate::keys::BoxFuture;
 use crate::world::Store;
 use std::sync::Arc;
 

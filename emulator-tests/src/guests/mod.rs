@@ -34,10 +34,10 @@ pub use ports::PortScan;
 pub use record::all_ended as forget_machines;
 
 use crate::aws::{AwsError, Caller};
+use crate::backend::Network;
 use crate::clock::Clock;
-use crate::ec2::PowerOff;
 use crate::imds::Sts;
-use crate::network::Network;
+use crate::machines::PowerOff;
 use crate::vpc::Dialer;
 use crate::world::Instance;
 use disk::Disk;

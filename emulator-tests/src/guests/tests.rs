@@ -1,9 +1,9 @@
 //! Guests that come at the wrong time, or not at all. No QEMU runs here.
 
 use super::*;
-use crate::ec2::Machines;
+use crate::localstack::Upstream;
+use crate::machines::Machines;
 use crate::testing::{self, World};
-use crate::upstream::Upstream;
 use crate::world::{Attachment, Change, InstanceState, Reason, StateName, Volume};
 use std::sync::atomic::Ordering;
 

@@ -1,7 +1,7 @@
 //! What the service has to be told.
 
 use crate::aws::AwsError;
-use crate::keys::BoxFuture;
+use crate::backend::BoxFuture;
 use crate::world::Instance;
 use time::OffsetDateTime;
 

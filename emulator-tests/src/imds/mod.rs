@@ -10,7 +10,6 @@ mod host;
 mod metadata;
 mod roles;
 mod serve;
-mod sts;
 mod token;
 mod tree;
 
@@ -19,4 +18,3 @@ pub use metadata::{Facts, Metadata, RoleCredentials, RoleStatus};
 pub use roles::Roles;
 pub use serve::Imds;
 pub(crate) use serve::{Hops, serve};
-pub use sts::{ProfileNow, Role, SessionKeys, Sts};

@@ -1,8 +1,8 @@
 //! Credentials of an instance's role, renewed before they end.
 
 use super::metadata::{RoleCredentials, RoleStatus};
-use super::sts::Sts;
 use crate::aws::{AwsError, Caller};
+use crate::backend::Sts;
 use crate::clock::Clock;
 use crate::world::{Instance, InstanceProfile};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

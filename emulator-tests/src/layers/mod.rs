@@ -4,14 +4,15 @@
 //! that has it, and in none if it was never put. Nothing of a layer is kept in memory, however
 //! large it is, and only so many files are kept open.
 
+mod blank;
 mod layer;
 mod noise;
 mod written;
 
+pub use blank::Blank;
 pub use layer::{Layer, Sealed};
 pub use written::{Block, Written};
 
-use crate::world::Blank;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;

@@ -1,12 +1,19 @@
-//! LocalStack, in a container or as a process, bound to the life of this one.
+//! LocalStack, in a container or as a process, bound to the life of this one, and what is asked of
+//! it.
 
+mod answers;
+mod client;
 mod container;
 mod files;
 mod health;
+mod keys;
 mod lease;
+mod network;
 mod process;
+mod roles;
 mod tail;
 
+pub use client::Upstream;
 pub use container::{DEFAULT_IMAGE, Docker};
 pub use lease::{Lease, LeaseError};
 

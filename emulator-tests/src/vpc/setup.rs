@@ -1,9 +1,9 @@
 //! What a guest's network is made from.
 
 use super::Prefix;
+use crate::backend::BoxFuture;
 use crate::clock::Clock;
 use crate::imds::Metadata;
-use crate::keys::BoxFuture;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;

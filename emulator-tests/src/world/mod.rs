@@ -12,7 +12,7 @@ pub use instance::{
     Instance, InstanceProfile, InstanceState, Interface, MetadataOptions, Reason, StateName,
 };
 pub use settings::{PublicSharing, Settings};
-pub use snapshot::{Blank, Permissions, Snapshot, SnapshotState};
+pub use snapshot::{Permissions, Snapshot, SnapshotState};
 pub use store::{Change, Store, StoreError, World};
 pub use volume::{Attachment, Modification, Performance, Volume};
 

@@ -1,7 +1,8 @@
 //! A volume's record. Its bytes are in [`crate::layers`].
 
-use super::{Blank, Tags};
+use super::Tags;
 use crate::aws::{Account, Region};
+use crate::layers::Blank;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 

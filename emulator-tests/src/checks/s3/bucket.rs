@@ -1,9 +1,8 @@
 //! What is known of a bucket.
 
-use crate::aws::{Account, AwsError, Caller, Region};
+use crate::aws::{Account, AwsError, Caller, Region, xml_text};
 use crate::checks::policy::{self, Policy};
-use crate::checks::xml;
-use crate::upstream::Upstream;
+use crate::localstack::Upstream;
 use bytes::Bytes;
 use http::StatusCode;
 use std::collections::BTreeSet;
@@ -97,12 +96,12 @@ pub async fn ask(
             ))
         })?),
     };
-    let region = match xml::text(&location, "LocationConstraint").as_deref() {
+    let region = match xml_text::text(&location, "LocationConstraint").as_deref() {
         None | Some("") => Region::parse("us-east-1"),
         Some("EU") => Region::parse("eu-west-1"),
         Some(region) => Region::parse(region),
     };
-    let yes = |body: &[u8], name| xml::text(body, name).as_deref() == Some("true");
+    let yes = |body: &[u8], name| xml_text::text(body, name).as_deref() == Some("true");
     let block = found(block, "publicAccessBlock")?.unwrap_or_default();
     let encryption = found(encryption, "encryption")?.unwrap_or_default();
     let ownership = found(ownership, "ownershipControls")?.unwrap_or_default();
@@ -111,12 +110,12 @@ pub async fn ask(
         region,
         public: policy.as_ref().is_some_and(policy::is_public),
         policy,
-        default_key: xml::text(&encryption, "KMSMasterKeyID").filter(|key| !key.is_empty()),
+        default_key: xml_text::text(&encryption, "KMSMasterKeyID").filter(|key| !key.is_empty()),
         block: AccessBlock {
             policy: yes(&block, "BlockPublicPolicy"),
             restrict: yes(&block, "RestrictPublicBuckets"),
         },
-        enforced: xml::text(&ownership, "ObjectOwnership").as_deref()
+        enforced: xml_text::text(&ownership, "ObjectOwnership").as_deref()
             == Some("BucketOwnerEnforced"),
     }))
 }
@@ -155,7 +154,7 @@ async fn owner(
         };
         let uri = format!("/?prefix={name}&max-buckets=1");
         let (status, body) = upstream.look(&as_account, "s3", &uri).await?;
-        if status.is_success() && xml::texts(&body, "Name").iter().any(|it| it == name) {
+        if status.is_success() && xml_text::texts(&body, "Name").iter().any(|it| it == name) {
             return Ok(Some(account));
         }
     }

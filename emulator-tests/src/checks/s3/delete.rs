@@ -1,7 +1,7 @@
 //! `DeleteObjects`: each object is judged by itself. What is denied is left out of the request, and
 //! told in its answer.
 
-use crate::aws::{AwsError, Xml};
+use crate::aws::{AwsError, Xml, xml_text};
 use bytes::Bytes;
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -45,10 +45,10 @@ pub fn targets(body: &[u8]) -> Vec<Target> {
                 let Some(object) = body.get(place.clone()) else {
                     return out;
                 };
-                if let Some(key) = crate::checks::xml::text(object, "Key") {
+                if let Some(key) = xml_text::text(object, "Key") {
                     out.push(Target {
                         key,
-                        version: crate::checks::xml::text(object, "VersionId")
+                        version: xml_text::text(object, "VersionId")
                             .filter(|version| !version.is_empty()),
                         place,
                     });

@@ -16,7 +16,7 @@ use super::policy::{self, Asker, Context, Decision};
 use super::principal::Principals;
 use crate::aws::{Account, AwsError, Caller};
 use crate::clock::Clock;
-use crate::upstream::Upstream;
+use crate::localstack::Upstream;
 use bucket::{Accounts, Bucket};
 use bytes::Bytes;
 use delete::Denied;

@@ -1,8 +1,8 @@
 //! Random sequences of calls and restarts, against a model that fits on a page.
 
 use crate::ebs::testing::*;
+use crate::ids::Ids;
 use crate::layers::Layers;
-use crate::services::Ids;
 use crate::world::Store;
 use proptest::prelude::*;
 use proptest::test_runner::Config;

@@ -67,7 +67,7 @@ async fn tokens_outlive_the_process() {
     let services = &mut api.world.services;
     services.ebs = crate::ebs::State::open(
         api.world.dir.path(),
-        &crate::services::Ids::new(99),
+        &crate::ids::Ids::new(99),
         services.clock.now(),
     )
     .unwrap();

@@ -1,7 +1,8 @@
 use crate::ebs::testing::*;
 use crate::http::full;
+use crate::layers::Blank;
 use crate::testing::{DISABLED, KEY, caller_of};
-use crate::world::{Blank, Change, Settings, SnapshotState};
+use crate::world::{Change, Settings, SnapshotState};
 use serde_json::{Value, json};
 use time::Duration;
 

@@ -3,7 +3,8 @@
 use super::describe::launches;
 use super::{change_own, unavailable};
 use crate::aws::{AwsError, Xml, ec2_time};
-use crate::ec2::{Answer, Call, lookup};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::lookup;
 use crate::world::Permissions;
 
 /// Gives one attribute of an image of the caller's.

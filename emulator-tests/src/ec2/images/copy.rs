@@ -2,7 +2,8 @@
 
 use super::{name, register, unavailable};
 use crate::aws::{AwsError, Caller, Params, Region, Xml, known_region};
-use crate::ec2::{Answer, Call, lookup, snapshots, tag_specification};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::{lookup, snapshots, tag_specification};
 use crate::encryption::{self, KeyFault};
 use crate::world::{Change, Image, ImageState, Snapshot, SnapshotState, Tags, World};
 use sha2::{Digest, Sha256};

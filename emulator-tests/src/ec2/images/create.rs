@@ -3,7 +3,8 @@
 use super::block_device::{self, Ebs, Mapping, Target, invalid};
 use super::{name, register};
 use crate::aws::{AwsError, Xml};
-use crate::ec2::{Answer, Call, lookup, snapshots, tag_specification};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::{lookup, snapshots, tag_specification};
 use crate::world::{BlockDevice, Change, EbsDevice, Image, Snapshot, Volume, World};
 use std::collections::BTreeMap;
 

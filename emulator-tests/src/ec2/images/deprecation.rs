@@ -2,7 +2,7 @@
 
 use super::change_own;
 use crate::aws::AwsError;
-use crate::ec2::{Answer, Call};
+use crate::ec2::call::{Answer, Call};
 use crate::world::years_after;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, UtcOffset};

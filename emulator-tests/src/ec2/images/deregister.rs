@@ -2,7 +2,8 @@
 
 use super::users_of_snapshot;
 use crate::aws::{AwsError, Xml};
-use crate::ec2::{Answer, Call, lookup, snapshots};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::{lookup, snapshots};
 use crate::world::{Change, Protection, World};
 use std::collections::BTreeSet;
 

@@ -2,9 +2,10 @@
 
 use super::{filters, xml};
 use crate::aws::{Account, AwsError, Xml};
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::filter::Filters;
+use crate::ec2::lookup;
 use crate::ec2::page::Page;
-use crate::ec2::{Answer, Call, lookup};
 use crate::world::{Image, World};
 use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime};

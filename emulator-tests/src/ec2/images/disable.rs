@@ -1,7 +1,7 @@
 //! `DisableImage`, `EnableImage`.
 
 use super::{change_own, unavailable};
-use crate::ec2::{Answer, Call};
+use crate::ec2::call::{Answer, Call};
 use crate::world::{ImageState, Permissions};
 
 /// Nobody can launch, copy or share the image until it is enabled, and who it was shared with

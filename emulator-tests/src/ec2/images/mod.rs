@@ -20,8 +20,9 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-use super::{Answer, Call, lookup};
+use super::lookup;
 use crate::aws::{AwsError, Xml};
+use crate::ec2::call::{Answer, Call};
 use crate::world::{Change, Image, World};
 
 /// Answers an action that is this module's; `None` for any other.

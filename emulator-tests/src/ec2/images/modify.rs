@@ -4,7 +4,8 @@ use super::name;
 use super::permission::Grantee;
 use super::unavailable;
 use crate::aws::{AwsError, Caller, Params, Xml};
-use crate::ec2::{Answer, Call, lookup, settings};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::{lookup, settings};
 use crate::encryption::DEFAULT_KEY;
 use crate::world::{Change, Image, World};
 

@@ -1,7 +1,7 @@
 //! `EnableImageDeregistrationProtection`, `DisableImageDeregistrationProtection`.
 
 use super::change_own;
-use crate::ec2::{Answer, Call};
+use crate::ec2::call::{Answer, Call};
 use crate::world::Protection;
 use time::Duration;
 

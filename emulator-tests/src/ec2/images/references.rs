@@ -1,8 +1,9 @@
 //! `DescribeImageReferences`: who uses an image. Of what is asked about, only instances live here.
 
 use crate::aws::{AwsError, Params, Xml};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::lookup;
 use crate::ec2::page::Page;
-use crate::ec2::{Answer, Call, lookup};
 use crate::world::{Instance, StateName};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;

@@ -2,7 +2,8 @@
 
 use super::{block_device, name};
 use crate::aws::{AwsError, Caller, Params, Xml};
-use crate::ec2::{Answer, Call, tag_specification};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::tag_specification;
 use crate::world::{BlockDevice, Change, Image, ImageState, Permissions, Protection};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

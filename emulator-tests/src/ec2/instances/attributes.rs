@@ -3,8 +3,9 @@
 use super::run::check_user_data;
 use super::{find, fit, render};
 use crate::aws::{AwsError, Params, Xml};
-use crate::ec2::{Answer, Call, lookup};
-use crate::network::InstanceType;
+use crate::backend::InstanceType;
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::lookup;
 use crate::world::{Attachment, Change, Instance, StateName, Volume, World};
 
 /// `DescribeInstanceAttribute`.

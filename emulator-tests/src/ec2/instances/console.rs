@@ -1,7 +1,8 @@
 //! `GetConsoleOutput`.
 
 use crate::aws::{AwsError, Xml};
-use crate::ec2::{Answer, Call, lookup};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::lookup;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 

@@ -2,9 +2,9 @@
 
 use super::{find, render};
 use crate::aws::{AwsError, Params, Xml};
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::filter::Filters;
 use crate::ec2::page::Page;
-use crate::ec2::{Answer, Call};
 use crate::world::{Instance, World};
 use time::OffsetDateTime;
 

@@ -1,8 +1,9 @@
 //! Block device mappings: the image's, with what the request changes; and the volumes of them.
 
 use crate::aws::{AwsError, Params};
+use crate::ec2::call::Call;
+use crate::ec2::lookup;
 use crate::ec2::volumes::{Provision, choose_key, provision};
-use crate::ec2::{Call, lookup};
 use crate::encryption::KeyFault;
 use crate::world::{EbsDevice, Image, Reason, Snapshot};
 

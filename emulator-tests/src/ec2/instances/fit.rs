@@ -1,7 +1,7 @@
 //! Whether an image can be launched, and on which instance types.
 
 use crate::aws::AwsError;
-use crate::network::InstanceType;
+use crate::backend::InstanceType;
 use crate::world::Image;
 use time::OffsetDateTime;
 

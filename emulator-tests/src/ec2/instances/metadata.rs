@@ -1,7 +1,8 @@
 //! The options of the instance metadata service.
 
 use crate::aws::{AwsError, Params, Xml};
-use crate::ec2::{Answer, Call, lookup};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::lookup;
 use crate::world::{Change, Image, Instance, MetadataOptions, Tags};
 
 const SWITCH: [&str; 2] = ["enabled", "disabled"];

@@ -1,4 +1,4 @@
-//! Instances. What is launched passes through its states in time, or, if [`Machines`] boots it, as
+//! Instances. What is launched passes through its states in time, or, if [`crate::machines::Machines`] boots it, as
 //! its machine does.
 
 mod attributes;
@@ -7,7 +7,6 @@ mod console;
 mod describe;
 mod devices;
 mod fit;
-mod machines;
 mod metadata;
 mod parameters;
 mod place;
@@ -17,12 +16,11 @@ mod settle;
 mod status;
 
 use super::lookup;
-use super::{Answer, Call};
 use crate::aws::{AwsError, Caller, Params};
+use crate::ec2::call::{Answer, Call};
 use crate::world::{Instance, World};
 use time::Duration;
 
-pub use machines::{Bootable, Machines, PowerOff, Records};
 pub(super) use metadata::check_tags as check_metadata_tags;
 pub(super) use settle::settle;
 

@@ -1,8 +1,8 @@
 //! Where an instance goes: its subnet, security groups and addresses.
 
 use crate::aws::{AwsError, Caller, Params};
+use crate::backend::{Network, SecurityGroup, Subnet};
 use crate::ec2::lookup::well_formed;
-use crate::network::{Network, SecurityGroup, Subnet};
 use crate::world::World;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

@@ -5,9 +5,10 @@ use super::machines::Bootable;
 use super::place::{self, Place, Wish};
 use super::{fit, metadata, parameters, render};
 use crate::aws::{AwsError, Caller, Params, Xml};
+use crate::backend::{InstanceType, Network};
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::volumes::from_snapshot;
-use crate::ec2::{Answer, Call, lookup, tag_specification};
-use crate::network::{InstanceType, Network};
+use crate::ec2::{lookup, tag_specification};
 use crate::world::{
     Attachment, Change, Image, Instance, InstanceProfile, InstanceState, Interface,
     MetadataOptions, Reason, Tags, Volume, World,

@@ -2,7 +2,7 @@
 //! their records go too.
 
 use super::LISTED_AFTER_END;
-use crate::ec2::Call;
+use crate::ec2::call::Call;
 use crate::ec2::snapshots::{remove_layers, unnamed_layers};
 use crate::world::{Change, Volume, World};
 

@@ -3,8 +3,8 @@
 use super::describe::{named, page};
 use super::render;
 use crate::aws::Xml;
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::filter::Filters;
-use crate::ec2::{Answer, Call};
 use crate::world::{Instance, StateName, Tags};
 use time::OffsetDateTime;
 

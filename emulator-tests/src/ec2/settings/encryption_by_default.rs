@@ -2,7 +2,7 @@
 
 use super::{change, current};
 use crate::aws::Xml;
-use crate::ec2::{Answer, Call};
+use crate::ec2::call::{Answer, Call};
 use crate::encryption::{self, DEFAULT_KEY};
 
 /// `EnableEbsEncryptionByDefault`, `DisableEbsEncryptionByDefault`.

@@ -5,8 +5,8 @@ mod public_access;
 
 pub(super) use public_access::{refuse_public_image, refuse_public_snapshot};
 
-use super::{Answer, Call};
 use crate::aws::AwsError;
+use crate::ec2::call::{Answer, Call};
 use crate::world::{Change, Settings, World};
 
 /// Answers an action that is this module's; `None` for any other.

@@ -2,7 +2,7 @@
 
 use super::{change, current};
 use crate::aws::{AwsError, Caller, Xml};
-use crate::ec2::{Answer, Call};
+use crate::ec2::call::{Answer, Call};
 use crate::world::{PublicSharing, Settings, World};
 
 /// `EnableSnapshotBlockPublicAccess`.

@@ -2,7 +2,8 @@
 
 use super::{NO_VOLUME, describe, description, refuse_elsewhere};
 use crate::aws::{AwsError, Caller, Region, Xml, known_region};
-use crate::ec2::{Answer, Call, lookup, tag_specification};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::{lookup, tag_specification};
 use crate::encryption::{self, KeyFault};
 use crate::world::{Change, Permissions, Snapshot, SnapshotState, World};
 

@@ -2,7 +2,8 @@
 
 use super::{describe, description, refuse_elsewhere};
 use crate::aws::{AwsError, Xml};
-use crate::ec2::{Answer, Call, lookup, tag_specification};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::{lookup, tag_specification};
 use crate::world::{Change, Permissions, Snapshot, SnapshotState, Volume};
 
 /// `CreateSnapshot`.

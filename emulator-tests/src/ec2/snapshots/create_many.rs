@@ -3,7 +3,8 @@
 use super::create::of_volume;
 use super::{describe, description, refuse_elsewhere};
 use crate::aws::{AwsError, Xml};
-use crate::ec2::{Answer, Call, lookup, tag_specification};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::{lookup, tag_specification};
 use crate::world::{Change, Instance, StateName, Volume};
 
 /// `CreateSnapshots`.

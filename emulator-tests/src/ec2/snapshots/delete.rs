@@ -2,8 +2,9 @@
 
 use super::{remove_layers, unnamed_layers};
 use crate::aws::{AwsError, Xml};
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::images::users_of_snapshot;
-use crate::ec2::{Answer, Call, lookup};
+use crate::ec2::lookup;
 use crate::world::Change;
 
 /// `DeleteSnapshot`.

@@ -1,9 +1,10 @@
 //! `DescribeSnapshots`, and how a snapshot is written.
 
 use crate::aws::{Account, AwsError, Xml, ec2_time};
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::filter::Filters;
+use crate::ec2::lookup;
 use crate::ec2::page::Page;
-use crate::ec2::{Answer, Call, lookup};
 use crate::world::{Snapshot, Tags, World};
 use time::OffsetDateTime;
 

@@ -15,8 +15,8 @@ pub(crate) use create::of_volume;
 pub(crate) use create_many::settle_volumes_of;
 pub(crate) use layers::{remove_layers, unnamed_layers};
 
-use super::{Answer, Call};
 use crate::aws::{AwsError, Xml};
+use crate::ec2::call::{Answer, Call};
 
 /// What AWS says of a snapshot that was not made of a volume.
 pub(crate) const NO_VOLUME: &str = "vol-ffffffff";

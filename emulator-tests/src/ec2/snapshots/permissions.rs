@@ -2,8 +2,9 @@
 //! volumes of a snapshot.
 
 use crate::aws::{Account, AwsError, Params, Xml};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::lookup;
 use crate::ec2::settings::refuse_public_snapshot;
-use crate::ec2::{Answer, Call, lookup};
 use crate::encryption;
 use crate::world::{Change, Permissions, Snapshot};
 

@@ -2,9 +2,9 @@
 
 use super::resource::{Resource, is_own};
 use crate::aws::{AwsError, Params, Xml};
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::instances::check_metadata_tags;
 use crate::ec2::tag_specification::{check_count, pairs};
-use crate::ec2::{Answer, Call};
 use crate::world::{Change, Tags, World};
 
 /// Most resources of one request.

@@ -2,10 +2,10 @@
 
 use super::resource::{Resource, is_own};
 use crate::aws::Xml;
+use crate::backend::ResourceTag;
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::filter::Filters;
 use crate::ec2::page::Page;
-use crate::ec2::{Answer, Call};
-use crate::network::ResourceTag;
 use crate::world::Tags;
 
 const FILTERS: [&str; 5] = ["key", "resource-id", "resource-type", "tag-key", "value"];

@@ -7,7 +7,7 @@ mod resource;
 #[cfg(test)]
 mod tests;
 
-use super::{Answer, Call};
+use crate::ec2::call::{Answer, Call};
 
 /// Answers an action that is this module's; `None` for any other, and for tags of nothing but
 /// resources that are LocalStack's.

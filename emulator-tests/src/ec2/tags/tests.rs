@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::aws::AwsError;
-use crate::network::ResourceTag;
+use crate::backend::ResourceTag;
 use crate::testing::{World, caller, caller_of, world};
 
 async fn volume(world: &World) -> String {

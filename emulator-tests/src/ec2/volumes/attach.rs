@@ -2,7 +2,8 @@
 
 use super::describe::write_attachment;
 use crate::aws::{AwsError, Xml};
-use crate::ec2::{Answer, Call, lookup};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::lookup;
 use crate::world::{Attachment, Change, Instance, StateName, Volume, World};
 
 /// `AttachVolume`.

@@ -1,7 +1,8 @@
 //! `DescribeVolumeAttribute`, `ModifyVolumeAttribute`.
 
 use crate::aws::{AwsError, Xml};
-use crate::ec2::{Answer, Call, lookup};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::lookup;
 use crate::world::{Change, Volume};
 
 /// `DescribeVolumeAttribute`.

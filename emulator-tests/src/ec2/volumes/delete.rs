@@ -1,8 +1,9 @@
 //! `DeleteVolume`.
 
 use crate::aws::{AwsError, Xml};
+use crate::ec2::call::{Answer, Call};
+use crate::ec2::lookup;
 use crate::ec2::snapshots::{remove_layers, unnamed_layers};
-use crate::ec2::{Answer, Call, lookup};
 use crate::world::Change;
 
 /// `DeleteVolume`.

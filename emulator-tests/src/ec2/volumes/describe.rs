@@ -1,9 +1,10 @@
 //! `DescribeVolumes`, and how a volume is written.
 
 use crate::aws::{AwsError, Xml, ec2_time};
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::filter::Filters;
+use crate::ec2::lookup;
 use crate::ec2::page::Page;
-use crate::ec2::{Answer, Call, lookup};
 use crate::world::{Attachment, Tags, Volume, World};
 use time::OffsetDateTime;
 

@@ -17,8 +17,8 @@ pub(crate) use limits::{Provision, provision};
 pub(crate) use record::{choose_key, from_snapshot};
 pub(crate) use zone::check as check_zone;
 
-use super::{Answer, Call};
 use crate::aws::{AwsError, Xml};
+use crate::ec2::call::{Answer, Call};
 
 /// Answers an action that is this module's; `None` for any other.
 pub(super) async fn handle(call: &Call<'_>, action: &str) -> Option<Answer> {

@@ -4,9 +4,10 @@
 use super::describe::named;
 use super::{Provision, provision};
 use crate::aws::{AwsError, Xml, ec2_time};
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::filter::Filters;
+use crate::ec2::lookup;
 use crate::ec2::page::Page;
-use crate::ec2::{Answer, Call, lookup};
 use crate::world::{Change, Modification, Performance, Tags, Volume};
 
 /// Operations a second of a volume that becomes io1 or io2 and is not told.

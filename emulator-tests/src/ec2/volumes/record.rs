@@ -2,10 +2,11 @@
 
 use super::Provision;
 use crate::aws::Caller;
-use crate::ec2::Call;
+use crate::ec2::call::Call;
 use crate::encryption::{self, KeyFault};
+use crate::layers::Blank;
 use crate::services::Services;
-use crate::world::{Blank, Snapshot, Volume};
+use crate::world::{Snapshot, Volume};
 
 /// A new volume of the caller's, out of a snapshot or blank. It shares the snapshot's layers:
 /// whoever writes to a volume puts a layer of its own before them.

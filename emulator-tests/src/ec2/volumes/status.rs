@@ -2,9 +2,9 @@
 
 use super::describe::named;
 use crate::aws::Xml;
+use crate::ec2::call::{Answer, Call};
 use crate::ec2::filter::Filters;
 use crate::ec2::page::Page;
-use crate::ec2::{Answer, Call};
 use crate::world::{Tags, Volume};
 
 const FILTERS: [&str; 13] = [

@@ -4,8 +4,9 @@ mod instance_states;
 mod modify;
 
 use crate::aws::Caller;
+use crate::layers::Blank;
 use crate::testing::{DISABLED, KEY, World, caller, caller_of, instance, world};
-use crate::world::{Blank, Change, Permissions, Snapshot, SnapshotState, Volume};
+use crate::world::{Change, Permissions, Snapshot, SnapshotState, Volume};
 use time::Duration;
 
 const SNAP: &str = "snap-01111111111111111";

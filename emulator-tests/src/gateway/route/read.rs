@@ -1,8 +1,7 @@
 //! Bodies that are read whole.
 
 use crate::aws::AwsError;
-use crate::gateway::body::Stalled;
-use crate::http::{Body, ReadError, read_at_most};
+use crate::http::{Body, ReadError, Stalled, read_at_most};
 use bytes::Bytes;
 
 /// Most bytes of a body that is read whole: of every service but S3, and of EBS but for blocks.
@@ -28,22 +27,13 @@ pub(super) async fn read_up_to(body: Body, most: usize) -> Result<Bytes, AwsErro
     }
 }
 
-/// A body of which nothing came for too long.
-pub(crate) fn stalled() -> AwsError {
-    AwsError::new(
-        "RequestTimeout",
-        "Your socket connection to the server was not read from or written to within the timeout \
-         period.",
-    )
-}
-
 /// A body that did not come to its end.
 fn broken(error: &ReadError) -> AwsError {
     let ReadError::Broken { read, cause } = error else {
         return AwsError::unavailable(error.to_string());
     };
-    if cause.is::<Stalled>() {
-        return stalled();
+    if let Some(stalled) = cause.downcast_ref::<Stalled>() {
+        return stalled.to_aws();
     }
     AwsError::new(
         "IncompleteBody",

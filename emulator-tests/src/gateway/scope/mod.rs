@@ -12,7 +12,7 @@ mod times;
 
 pub(crate) use refusal::{Fault, Refusal};
 
-use super::operation::is_s3;
+use crate::aws::operation::is_s3;
 use crate::aws::{Account, Region};
 use credential::Credential;
 use http::header::AUTHORIZATION;

@@ -12,9 +12,10 @@ mod tests;
 
 use super::nbd::Export;
 use crate::aws::AwsError;
+use crate::ids::Ids;
+use crate::layers::Blank;
 use crate::layers::{BLOCK_LEN, Layer, Layers};
-use crate::services::Ids;
-use crate::world::{Blank, Change, Store, Volume, World};
+use crate::world::{Change, Store, Volume, World};
 use cache::Cache;
 use sha2::{Digest, Sha256};
 use std::io;

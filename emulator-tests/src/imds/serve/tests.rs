@@ -1,7 +1,7 @@
 use super::*;
 use crate::aws::AwsError;
+use crate::backend::BoxFuture;
 use crate::imds::Roles;
-use crate::keys::BoxFuture;
 use crate::testing::{self, StsDoes, TestClock, TestSts};
 use http_body_util::BodyExt;
 use std::sync::Mutex;

@@ -8,8 +8,8 @@ mod outbound;
 mod services;
 
 use super::*;
+use crate::backend::BoxFuture;
 use crate::imds::{Facts, Metadata, RoleStatus};
-use crate::keys::BoxFuture;
 use crate::testing::{TestClock, caller, instance, world};
 use guest::Guest;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -9,8 +9,9 @@ mod register;
 mod sharing;
 
 use crate::aws::{Account, AwsError, Caller, Region};
+use crate::layers::Blank;
 use crate::testing::World;
-use crate::world::{Blank, Change, Image, Permissions, Snapshot, SnapshotState};
+use crate::world::{Change, Image, Permissions, Snapshot, SnapshotState};
 use time::Duration;
 
 /// A completed, plain snapshot of 8 GiB.

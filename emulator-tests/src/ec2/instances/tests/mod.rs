@@ -10,9 +10,10 @@ mod volumes;
 
 use crate::aws::AwsError;
 use crate::ec2::volumes::provision;
+use crate::layers::Blank;
 use crate::testing::{World, caller, world};
 use crate::world::{
-    Blank, BlockDevice, Change, EbsDevice, Image, ImageState, Permissions, Snapshot, SnapshotState,
+    BlockDevice, Change, EbsDevice, Image, ImageState, Permissions, Snapshot, SnapshotState,
 };
 
 const IMAGE: &str = "ami-00000000000000001";

@@ -1,8 +1,8 @@
 //! Starting, stopping, rebooting, terminating.
 
 use super::*;
-use crate::ec2::{Bootable, Machines, PowerOff};
-use crate::keys::BoxFuture;
+use crate::backend::BoxFuture;
+use crate::machines::{Bootable, Machines, PowerOff};
 use crate::world::Instance;
 use std::sync::{Arc, Mutex};
 use time::Duration;

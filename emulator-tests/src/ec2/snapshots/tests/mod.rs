@@ -8,8 +8,9 @@ mod describe;
 mod sharing;
 
 use crate::aws::Caller;
+use crate::layers::Blank;
 use crate::testing::{World, caller, caller_of};
-use crate::world::{Blank, Change, Permissions, Snapshot, SnapshotState};
+use crate::world::{Change, Permissions, Snapshot, SnapshotState};
 
 const SNAP: &str = "snap-01111111111111111";
 

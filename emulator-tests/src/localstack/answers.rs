@@ -1,7 +1,7 @@
 //! What is read of LocalStack's answers, which are XML.
 
-use super::{IngressRule, InstanceType, Profile, ResourceTag, SecurityGroup, Subnet};
 use crate::aws::AwsError;
+use crate::backend::{IngressRule, InstanceType, Profile, ResourceTag, SecurityGroup, Subnet};
 use http::StatusCode;
 use serde::Deserialize;
 

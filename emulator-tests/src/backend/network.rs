@@ -1,11 +1,8 @@
-//! What instances need and LocalStack has: subnets, security groups, key pairs, instance types,
+//! What instances need and VPC, EC2 and IAM have: subnets, security groups, key pairs, instance types,
 //! instance profiles, and tags of its own resources.
 
-pub(crate) mod answers;
-pub(crate) mod localstack;
-
+use super::BoxFuture;
 use crate::aws::{AwsError, Caller};
-use crate::keys::BoxFuture;
 
 /// A subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]

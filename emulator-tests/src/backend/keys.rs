@@ -1,11 +1,7 @@
 //! KMS keys, as far as other services ask about them.
 
+use super::BoxFuture;
 use crate::aws::{AwsError, Caller};
-use std::future::Future;
-use std::pin::Pin;
-
-/// A future that a trait object returns.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A KMS key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,61 +1,13 @@
-//! Where roles of instance profiles are looked up and taken on: LocalStack's IAM and STS.
+//! Roles of instance profiles, as LocalStack's IAM and STS have them.
 
+use super::Upstream;
+use super::answers::parse;
+use super::network::IAM;
 use crate::aws::{AwsError, Caller};
-use crate::keys::BoxFuture;
-use crate::network::answers::parse;
-use crate::network::localstack::IAM;
-use crate::upstream::Upstream;
+use crate::backend::{BoxFuture, ProfileNow, Role, SessionKeys, Sts};
 use serde::Deserialize;
 
 const STS: (&str, &str) = ("sts", "2011-06-15");
-
-/// An instance profile, as IAM has it now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProfileNow {
-    /// `AIPA…`: another one than the instance was given, if it was deleted and made again.
-    pub id: String,
-    /// Its role, if it has one.
-    pub role: Option<Role>,
-}
-
-/// A role of an instance profile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Role {
-    /// `arn:aws:iam::ACCOUNT:role/NAME`.
-    pub arn: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// What STS gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionKeys {
-    /// `LSIA…`.
-    pub access_key_id: String,
-    /// The secret.
-    pub secret_access_key: String,
-    /// The session's token.
-    pub session_token: String,
-}
-
-/// Where roles are looked up and taken on.
-pub trait Sts: Send + Sync {
-    /// An instance profile by its name; `None` if there is none.
-    fn profile<'a>(
-        &'a self,
-        caller: &'a Caller,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<ProfileNow>, AwsError>>;
-
-    /// Takes on a role for this many seconds. Below 500, an error's status says that STS refuses.
-    fn assume<'a>(
-        &'a self,
-        caller: &'a Caller,
-        role: &'a Role,
-        session: &'a str,
-        seconds: i64,
-    ) -> BoxFuture<'a, Result<SessionKeys, AwsError>>;
-}
 
 impl Sts for Upstream {
     fn profile<'a>(

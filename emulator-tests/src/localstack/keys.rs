@@ -1,8 +1,8 @@
 //! KMS keys, as LocalStack has them.
 
+use super::Upstream;
 use crate::aws::{AwsError, Caller};
-use crate::keys::{BoxFuture, Key, KeyState, Keys};
-use crate::upstream::Upstream;
+use crate::backend::{BoxFuture, Key, KeyState, Keys};
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::json;

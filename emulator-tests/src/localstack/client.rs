@@ -1,7 +1,7 @@
 //! LocalStack, as its clients see it.
 
 use crate::aws::{AwsError, Caller};
-use crate::http::{Body, Request, Response, full, read_at_most};
+use crate::http::{Body, Request, Response, Stalled, full, read_at_most};
 use bytes::Bytes;
 use error_class::Chain;
 use http::StatusCode;
@@ -70,7 +70,7 @@ impl Upstream {
     /// Whose fault it is that there is no answer.
     fn failed(&self, error: &(dyn Error + 'static)) -> AwsError {
         let causes = std::iter::successors(Some(error), |&cause| cause.source());
-        match crate::gateway::client_failed(causes) {
+        match client_failed(causes) {
             Some(error) => error,
             None => AwsError::unavailable(format!(
                 "LocalStack at {} does not answer: {}",
@@ -156,4 +156,21 @@ impl Upstream {
             .map_err(|error| AwsError::unavailable(format!("a request of ours: {error}")))?;
         Ok(self.send(request).await?.into_parts().0.headers)
     }
+}
+
+/// What to tell a client whose own body is why LocalStack did not answer.
+fn client_failed<'a>(causes: impl Iterator<Item = &'a (dyn Error + 'static)>) -> Option<AwsError> {
+    let mut broken = None;
+    for cause in causes {
+        if let Some(stalled) = cause.downcast_ref::<Stalled>() {
+            return Some(stalled.to_aws());
+        }
+        // What hyper calls the user's fault is that of whoever feeds it the body.
+        if let Some(error) = cause.downcast_ref::<hyper::Error>()
+            && (error.is_user() || broken.is_some())
+        {
+            broken = Some(error);
+        }
+    }
+    broken.map(|error| AwsError::new("IncompleteBody", format!("The body broke off: {error}")))
 }

@@ -1,8 +1,9 @@
 //! What runs instances.
 
 use crate::aws::AwsError;
-use crate::keys::BoxFuture;
-use crate::world::{Blank, Instance};
+use crate::backend::BoxFuture;
+use crate::layers::Blank;
+use crate::world::Instance;
 
 /// What decides whether an instance can be booted.
 #[derive(Clone, Copy, Debug)]

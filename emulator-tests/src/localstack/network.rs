@@ -1,11 +1,10 @@
-//! Asks LocalStack.
+//! Networks and what goes with them, as LocalStack has them, and calls by the query protocol.
 
-use super::{
-    Answer, IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
-    answers,
-};
+use super::{Upstream, answers};
 use crate::aws::{AwsError, Caller};
-use crate::upstream::Upstream;
+use crate::backend::{
+    Answer, IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
+};
 use http::StatusCode;
 
 /// Most pages of a listing that are read: LocalStack gives everything in one.

@@ -1,0 +1,52 @@
+//! Where roles of instance profiles are looked up and taken on.
+
+use super::BoxFuture;
+use crate::aws::{AwsError, Caller};
+
+/// An instance profile, as IAM has it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileNow {
+    /// `AIPA…`: another one than the instance was given, if it was deleted and made again.
+    pub id: String,
+    /// Its role, if it has one.
+    pub role: Option<Role>,
+}
+
+/// A role of an instance profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// `arn:aws:iam::ACCOUNT:role/NAME`.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What STS gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionKeys {
+    /// `LSIA…`.
+    pub access_key_id: String,
+    /// The secret.
+    pub secret_access_key: String,
+    /// The session's token.
+    pub session_token: String,
+}
+
+/// Where roles are looked up and taken on.
+pub trait Sts: Send + Sync {
+    /// An instance profile by its name; `None` if there is none.
+    fn profile<'a>(
+        &'a self,
+        caller: &'a Caller,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ProfileNow>, AwsError>>;
+
+    /// Takes on a role for this many seconds. Below 500, an error's status says that STS refuses.
+    fn assume<'a>(
+        &'a self,
+        caller: &'a Caller,
+        role: &'a Role,
+        session: &'a str,
+        seconds: i64,
+    ) -> BoxFuture<'a, Result<SessionKeys, AwsError>>;
+}
