@@ -1,9 +1,9 @@
 //! What runs instances.
 
 use crate::aws::AwsError;
-use crate::backend::BoxFuture;
 use crate::layers::Blank;
 use crate::world::Instance;
+use async_trait::async_trait;
 
 /// What decides whether an instance can be booted.
 #[derive(Clone, Copy, Debug)]
@@ -33,32 +33,25 @@ pub enum PowerOff {
 ///
 /// Only of instances whose record says that they are booted something is to be done. Of those it
 /// also writes the states that follow.
+#[async_trait]
 pub trait Machines: Send + Sync {
     /// Whether an instance of this kind is to be booted.
     fn boots(&self, what: Bootable<'_>) -> bool;
 
     /// The instance was launched, or started again: its volumes are attached.
-    fn start<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>>;
+    async fn start(&self, instance: &Instance) -> Result<(), AwsError>;
 
     /// The instance has to power off. One that does so already may be told again, and otherwise.
-    fn stop<'a>(
-        &'a self,
-        instance: &'a Instance,
-        how: PowerOff,
-    ) -> BoxFuture<'a, Result<(), AwsError>>;
+    async fn stop(&self, instance: &Instance, how: PowerOff) -> Result<(), AwsError>;
 
     /// The instance has to boot again.
-    fn reboot<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>>;
+    async fn reboot(&self, instance: &Instance) -> Result<(), AwsError>;
 
     /// The instance has to power off, and its volumes may go.
-    fn terminate<'a>(
-        &'a self,
-        instance: &'a Instance,
-        how: PowerOff,
-    ) -> BoxFuture<'a, Result<(), AwsError>>;
+    async fn terminate(&self, instance: &Instance, how: PowerOff) -> Result<(), AwsError>;
 
     /// What the instance wrote to its serial console.
-    fn console<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Vec<u8>, AwsError>>;
+    async fn console(&self, instance: &Instance) -> Result<Vec<u8>, AwsError>;
 
     /// Brings what the guests have written to these volumes so far into layers that they write to
     /// no more: snapshots are about to be made of them.
@@ -72,37 +65,30 @@ pub trait Machines: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Records;
 
+#[async_trait]
 impl Machines for Records {
     fn boots(&self, _what: Bootable<'_>) -> bool {
         false
     }
 
-    fn start<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async { Ok(()) })
+    async fn start(&self, _instance: &Instance) -> Result<(), AwsError> {
+        Ok(())
     }
 
-    fn stop<'a>(
-        &'a self,
-        _instance: &'a Instance,
-        _how: PowerOff,
-    ) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async { Ok(()) })
+    async fn stop(&self, _instance: &Instance, _how: PowerOff) -> Result<(), AwsError> {
+        Ok(())
     }
 
-    fn reboot<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async { Ok(()) })
+    async fn reboot(&self, _instance: &Instance) -> Result<(), AwsError> {
+        Ok(())
     }
 
-    fn terminate<'a>(
-        &'a self,
-        _instance: &'a Instance,
-        _how: PowerOff,
-    ) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async { Ok(()) })
+    async fn terminate(&self, _instance: &Instance, _how: PowerOff) -> Result<(), AwsError> {
+        Ok(())
     }
 
-    fn console<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<Vec<u8>, AwsError>> {
-        Box::pin(async { Ok(Vec::new()) })
+    async fn console(&self, _instance: &Instance) -> Result<Vec<u8>, AwsError> {
+        Ok(Vec::new())
     }
 
     fn settle_volumes(&self, _volumes: &[String]) -> Result<(), AwsError> {

@@ -4,9 +4,9 @@
 
 use crate::aws::{Account, AwsError, Caller, Params, Region};
 use crate::backend::{
-    Answer, IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
+    IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
 };
-use crate::backend::{BoxFuture, Key, KeyState, Keys};
+use crate::backend::{Key, KeyState, Keys};
 use crate::clock::Clock;
 use crate::ebs;
 use crate::ids::Ids;
@@ -18,6 +18,7 @@ use crate::services::Services;
 use crate::world::{
     Instance, InstanceProfile, InstanceState, Interface, MetadataOptions, Store, Volume,
 };
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -60,29 +61,24 @@ pub struct TestKeys;
 pub const KEY: &str = "11111111-2222-3333-4444-555555555555";
 pub const DISABLED: &str = "99999999-2222-3333-4444-555555555555";
 
+#[async_trait]
 impl Keys for TestKeys {
-    fn find<'a>(
-        &'a self,
-        caller: &'a Caller,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Key>, AwsError>> {
-        Box::pin(async move {
-            let name = id.rsplit_once(":key/").map_or(id, |(_, name)| name);
-            let state = match name {
-                KEY | "alias/aws/ebs" | "ebs" => KeyState::Enabled,
-                DISABLED => KeyState::Disabled,
-                _ => return Ok(None),
-            };
-            let name = if name == "alias/aws/ebs" { "ebs" } else { name };
-            Ok(Some(Key {
-                arn: format!(
-                    "arn:aws:kms:{}:{}:key/{name}",
-                    caller.region, caller.account
-                ),
-                state,
-                encrypts: true,
-            }))
-        })
+    async fn find(&self, caller: &Caller, id: &str) -> Result<Option<Key>, AwsError> {
+        let name = id.rsplit_once(":key/").map_or(id, |(_, name)| name);
+        let state = match name {
+            KEY | "alias/aws/ebs" | "ebs" => KeyState::Enabled,
+            DISABLED => KeyState::Disabled,
+            _ => return Ok(None),
+        };
+        let name = if name == "alias/aws/ebs" { "ebs" } else { name };
+        Ok(Some(Key {
+            arn: format!(
+                "arn:aws:kms:{}:{}:key/{name}",
+                caller.region, caller.account
+            ),
+            state,
+            encrypts: true,
+        }))
     }
 }
 
@@ -119,106 +115,97 @@ fn strings(words: &str) -> Vec<String> {
     words.split_whitespace().map(String::from).collect()
 }
 
+#[async_trait]
 impl Network for TestNetwork {
-    fn subnets<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<Subnet>> {
-        Box::pin(async move {
-            let _goes_on = self.paused.read().await;
-            assert!(!self.panics.load(Ordering::Relaxed));
-            let mut all = vec![subnet("subnet-small", "vpc-other", "a", "10.0.0.0/28")];
-            if !caller.account.as_str().ends_with('9') {
-                all.push(subnet("subnet-a", "vpc-default", "a", "172.31.0.0/20"));
-                all.push(subnet("subnet-b", "vpc-default", "b", "172.31.16.0/20"));
-            }
-            Ok(all)
-        })
+    async fn subnets(&self, caller: &Caller) -> Result<Vec<Subnet>, AwsError> {
+        let _goes_on = self.paused.read().await;
+        assert!(!self.panics.load(Ordering::Relaxed));
+        let mut all = vec![subnet("subnet-small", "vpc-other", "a", "10.0.0.0/28")];
+        if !caller.account.as_str().ends_with('9') {
+            all.push(subnet("subnet-a", "vpc-default", "a", "172.31.0.0/20"));
+            all.push(subnet("subnet-b", "vpc-default", "b", "172.31.16.0/20"));
+        }
+        Ok(all)
     }
 
-    fn vpc_cidr<'a>(&'a self, _caller: &'a Caller, vpc: &'a str) -> Answer<'a, Option<String>> {
-        Box::pin(async move { Ok((vpc == "vpc-default").then(|| "172.31.0.0/16".to_owned())) })
+    async fn vpc_cidr(&self, _caller: &Caller, vpc: &str) -> Result<Option<String>, AwsError> {
+        Ok((vpc == "vpc-default").then(|| "172.31.0.0/16".to_owned()))
     }
 
-    fn security_groups<'a>(&'a self, _caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>> {
-        Box::pin(async move {
-            let group = |id: &str, name: &str, vpc: &str| SecurityGroup {
-                id: id.to_owned(),
-                name: name.to_owned(),
-                vpc: vpc.to_owned(),
-            };
-            Ok(vec![
-                group("sg-00000001", "default", "vpc-default"),
-                group("sg-00000002", "web", "vpc-default"),
-                group("sg-00000003", "default", "vpc-other"),
-            ])
-        })
+    async fn security_groups(&self, _caller: &Caller) -> Result<Vec<SecurityGroup>, AwsError> {
+        let group = |id: &str, name: &str, vpc: &str| SecurityGroup {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            vpc: vpc.to_owned(),
+        };
+        Ok(vec![
+            group("sg-00000001", "default", "vpc-default"),
+            group("sg-00000002", "web", "vpc-default"),
+            group("sg-00000003", "default", "vpc-other"),
+        ])
     }
 
-    fn ingress<'a>(
-        &'a self,
-        _caller: &'a Caller,
-        _groups: &'a [String],
-    ) -> Answer<'a, Vec<IngressRule>> {
-        Box::pin(async move { Ok(Vec::new()) })
+    async fn ingress(
+        &self,
+        _caller: &Caller,
+        _groups: &[String],
+    ) -> Result<Vec<IngressRule>, AwsError> {
+        Ok(Vec::new())
     }
 
-    fn key_pairs<'a>(&'a self, _caller: &'a Caller) -> Answer<'a, Vec<String>> {
-        Box::pin(async move { Ok(strings("key")) })
+    async fn key_pairs(&self, _caller: &Caller) -> Result<Vec<String>, AwsError> {
+        Ok(strings("key"))
     }
 
-    fn instance_type<'a>(
-        &'a self,
-        _caller: &'a Caller,
-        name: &'a str,
-    ) -> Answer<'a, Option<InstanceType>> {
-        Box::pin(async move {
-            let (nitro, architectures, modes, kinds) = match name {
-                "t2.micro" => (false, "i386 x86_64", "legacy-bios", "hvm"),
-                "m1.small" => (false, "i386 x86_64", "legacy-bios", "hvm paravirtual"),
-                "t3.micro" => (true, "x86_64", "legacy-bios uefi", "hvm"),
-                "t4g.micro" => (true, "arm64", "uefi", "hvm"),
-                _ => return Ok(None),
-            };
-            Ok(Some(InstanceType {
-                name: name.to_owned(),
-                nitro,
-                architectures: strings(architectures),
-                boot_modes: strings(modes),
-                virtualizations: strings(kinds),
-                ena_required: nitro,
-                cpus: if nitro { 2 } else { 1 },
-                memory_mib: 1024,
-            }))
-        })
+    async fn instance_type(
+        &self,
+        _caller: &Caller,
+        name: &str,
+    ) -> Result<Option<InstanceType>, AwsError> {
+        let (nitro, architectures, modes, kinds) = match name {
+            "t2.micro" => (false, "i386 x86_64", "legacy-bios", "hvm"),
+            "m1.small" => (false, "i386 x86_64", "legacy-bios", "hvm paravirtual"),
+            "t3.micro" => (true, "x86_64", "legacy-bios uefi", "hvm"),
+            "t4g.micro" => (true, "arm64", "uefi", "hvm"),
+            _ => return Ok(None),
+        };
+        Ok(Some(InstanceType {
+            name: name.to_owned(),
+            nitro,
+            architectures: strings(architectures),
+            boot_modes: strings(modes),
+            virtualizations: strings(kinds),
+            ena_required: nitro,
+            cpus: if nitro { 2 } else { 1 },
+            memory_mib: 1024,
+        }))
     }
 
-    fn profile<'a>(&'a self, caller: &'a Caller, name: &'a str) -> Answer<'a, Option<Profile>> {
-        Box::pin(async move {
-            Ok(["role", "bare"].contains(&name).then(|| Profile {
-                name: name.to_owned(),
-                arn: format!("arn:aws:iam::{}:instance-profile/{name}", caller.account),
-                id: "AIPA1".to_owned(),
-                has_role: name == "role",
-            }))
-        })
+    async fn profile(&self, caller: &Caller, name: &str) -> Result<Option<Profile>, AwsError> {
+        Ok(["role", "bare"].contains(&name).then(|| Profile {
+            name: name.to_owned(),
+            arn: format!("arn:aws:iam::{}:instance-profile/{name}", caller.account),
+            id: "AIPA1".to_owned(),
+            has_role: name == "role",
+        }))
     }
 
-    fn tags<'a>(&'a self, _caller: &'a Caller) -> Answer<'a, Vec<ResourceTag>> {
-        Box::pin(async move { Ok(self.foreign_tags.lock().unwrap().clone()) })
+    async fn tags(&self, _caller: &Caller) -> Result<Vec<ResourceTag>, AwsError> {
+        Ok(self.foreign_tags.lock().unwrap().clone())
     }
 
-    fn call<'a>(
-        &'a self,
-        _caller: &'a Caller,
-        action: &'a str,
+    async fn call(
+        &self,
+        _caller: &Caller,
+        action: &str,
         params: Vec<(String, String)>,
-    ) -> Answer<'a, ()> {
-        Box::pin(async move {
-            if params.iter().any(|(_, value)| value == "vpc-missing") {
-                return Err(AwsError::new("InvalidVpcID.NotFound", "vpc-missing"));
-            }
-            let mut calls = self.calls.lock().unwrap();
-            calls.push((action.to_owned(), params));
-            Ok(())
-        })
+    ) -> Result<(), AwsError> {
+        if params.iter().any(|(_, value)| value == "vpc-missing") {
+            return Err(AwsError::new("InvalidVpcID.NotFound", "vpc-missing"));
+        }
+        let mut calls = self.calls.lock().unwrap();
+        calls.push((action.to_owned(), params));
+        Ok(())
     }
 }
 
@@ -283,45 +270,38 @@ impl Default for TestSts {
     }
 }
 
+#[async_trait]
 impl Sts for TestSts {
-    fn profile<'a>(
-        &'a self,
-        caller: &'a Caller,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<ProfileNow>, AwsError>> {
-        Box::pin(async move {
-            assert_eq!(caller.account.as_str(), "111111111111");
-            Ok(self.profiles.lock().unwrap().get(name).cloned())
-        })
+    async fn profile(&self, caller: &Caller, name: &str) -> Result<Option<ProfileNow>, AwsError> {
+        assert_eq!(caller.account.as_str(), "111111111111");
+        Ok(self.profiles.lock().unwrap().get(name).cloned())
     }
 
-    fn assume<'a>(
-        &'a self,
-        caller: &'a Caller,
-        role: &'a Role,
-        session: &'a str,
+    async fn assume(
+        &self,
+        caller: &Caller,
+        role: &Role,
+        session: &str,
         seconds: i64,
-    ) -> BoxFuture<'a, Result<SessionKeys, AwsError>> {
-        Box::pin(async move {
-            assert_eq!(caller.account.as_str(), "111111111111");
-            assert!(session.starts_with("i-"), "{session}");
-            assert_eq!(seconds, 3600);
-            let does = *self.does.lock().unwrap();
-            match does {
-                StsDoes::Gives => {}
-                StsDoes::Refuses => {
-                    let message = "not authorized to perform: sts:AssumeRole";
-                    return Err(AwsError::new("AccessDenied", message).with_status(403));
-                }
-                StsDoes::Fails => return Err(AwsError::unavailable("LocalStack: 500")),
-                StsDoes::Hangs => std::future::pending().await,
+    ) -> Result<SessionKeys, AwsError> {
+        assert_eq!(caller.account.as_str(), "111111111111");
+        assert!(session.starts_with("i-"), "{session}");
+        assert_eq!(seconds, 3600);
+        let does = *self.does.lock().unwrap();
+        match does {
+            StsDoes::Gives => {}
+            StsDoes::Refuses => {
+                let message = "not authorized to perform: sts:AssumeRole";
+                return Err(AwsError::new("AccessDenied", message).with_status(403));
             }
-            let number = self.given.fetch_add(1, Ordering::Relaxed);
-            Ok(SessionKeys {
-                access_key_id: format!("{}-{number}", role.name),
-                secret_access_key: "secret".to_owned(),
-                session_token: "token".to_owned(),
-            })
+            StsDoes::Fails => return Err(AwsError::unavailable("LocalStack: 500")),
+            StsDoes::Hangs => std::future::pending().await,
+        }
+        let number = self.given.fetch_add(1, Ordering::Relaxed);
+        Ok(SessionKeys {
+            access_key_id: format!("{}-{number}", role.name),
+            secret_access_key: "secret".to_owned(),
+            session_token: "token".to_owned(),
         })
     }
 }

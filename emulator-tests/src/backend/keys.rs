@@ -1,7 +1,7 @@
 //! KMS keys, as far as other services ask about them.
 
-use super::BoxFuture;
 use crate::aws::{AwsError, Caller};
+use async_trait::async_trait;
 
 /// A KMS key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +28,12 @@ pub enum KeyState {
 }
 
 /// Where keys are looked up.
+#[async_trait]
 pub trait Keys: Send + Sync {
     /// The key that `id` (key id, ARN, alias or alias ARN) names for this caller in this region;
     /// `None` if there is none.
     ///
     /// # Errors
     /// [`AwsError::unavailable`] if the key service can't be asked.
-    fn find<'a>(
-        &'a self,
-        caller: &'a Caller,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Key>, AwsError>>;
+    async fn find(&self, caller: &Caller, id: &str) -> Result<Option<Key>, AwsError>;
 }

@@ -8,12 +8,6 @@ mod roles;
 
 pub use keys::{Key, KeyState, Keys};
 pub use network::{
-    Answer, IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
+    IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
 };
 pub use roles::{ProfileNow, Role, SessionKeys, Sts};
-
-use std::future::Future;
-use std::pin::Pin;
-
-/// A future that a trait object returns.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,8 +1,8 @@
 //! What instances need and VPC, EC2 and IAM have: subnets, security groups, key pairs, instance types,
 //! instance profiles, and tags of its own resources.
 
-use super::BoxFuture;
 use crate::aws::{AwsError, Caller};
+use async_trait::async_trait;
 
 /// A subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,51 +92,49 @@ pub struct ResourceTag {
     pub kind: String,
 }
 
-/// What an answer of [`Network`] is waited for as.
-pub type Answer<'a, T> = BoxFuture<'a, Result<T, AwsError>>;
-
 /// Where a caller's networks, and what goes with them, are looked up.
 ///
 /// Every method fails with [`AwsError::unavailable`] if it can't be asked.
+#[async_trait]
 pub trait Network: Send + Sync {
     /// The caller's subnets in this region.
-    fn subnets<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<Subnet>>;
+    async fn subnets(&self, caller: &Caller) -> Result<Vec<Subnet>, AwsError>;
 
     /// The range of the caller's VPC of this id, if there is one.
-    fn vpc_cidr<'a>(&'a self, caller: &'a Caller, vpc: &'a str) -> Answer<'a, Option<String>>;
+    async fn vpc_cidr(&self, caller: &Caller, vpc: &str) -> Result<Option<String>, AwsError>;
 
     /// The caller's security groups in this region.
-    fn security_groups<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>>;
+    async fn security_groups(&self, caller: &Caller) -> Result<Vec<SecurityGroup>, AwsError>;
 
     /// The ingress rules of those of the caller's security groups that have these ids.
-    fn ingress<'a>(
-        &'a self,
-        caller: &'a Caller,
-        groups: &'a [String],
-    ) -> Answer<'a, Vec<IngressRule>>;
+    async fn ingress(
+        &self,
+        caller: &Caller,
+        groups: &[String],
+    ) -> Result<Vec<IngressRule>, AwsError>;
 
     /// Names of the caller's key pairs in this region.
-    fn key_pairs<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<String>>;
+    async fn key_pairs(&self, caller: &Caller) -> Result<Vec<String>, AwsError>;
 
     /// The instance type of this name, if this region has it.
-    fn instance_type<'a>(
-        &'a self,
-        caller: &'a Caller,
-        name: &'a str,
-    ) -> Answer<'a, Option<InstanceType>>;
+    async fn instance_type(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<Option<InstanceType>, AwsError>;
 
     /// The caller's instance profile of this name.
-    fn profile<'a>(&'a self, caller: &'a Caller, name: &'a str) -> Answer<'a, Option<Profile>>;
+    async fn profile(&self, caller: &Caller, name: &str) -> Result<Option<Profile>, AwsError>;
 
     /// Tags of all of the caller's resources in this region that are not our own.
-    fn tags<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<ResourceTag>>;
+    async fn tags(&self, caller: &Caller) -> Result<Vec<ResourceTag>, AwsError>;
 
     /// Calls an EC2 action with these parameters, whose answer does not matter but for its error,
     /// which is given as it came.
-    fn call<'a>(
-        &'a self,
-        caller: &'a Caller,
-        action: &'a str,
+    async fn call(
+        &self,
+        caller: &Caller,
+        action: &str,
         params: Vec<(String, String)>,
-    ) -> Answer<'a, ()>;
+    ) -> Result<(), AwsError>;
 }

@@ -1,7 +1,7 @@
 //! Where roles of instance profiles are looked up and taken on.
 
-use super::BoxFuture;
 use crate::aws::{AwsError, Caller};
+use async_trait::async_trait;
 
 /// An instance profile, as IAM has it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,20 +33,17 @@ pub struct SessionKeys {
 }
 
 /// Where roles are looked up and taken on.
+#[async_trait]
 pub trait Sts: Send + Sync {
     /// An instance profile by its name; `None` if there is none.
-    fn profile<'a>(
-        &'a self,
-        caller: &'a Caller,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<ProfileNow>, AwsError>>;
+    async fn profile(&self, caller: &Caller, name: &str) -> Result<Option<ProfileNow>, AwsError>;
 
     /// Takes on a role for this many seconds. Below 500, an error's status says that STS refuses.
-    fn assume<'a>(
-        &'a self,
-        caller: &'a Caller,
-        role: &'a Role,
-        session: &'a str,
+    async fn assume(
+        &self,
+        caller: &Caller,
+        role: &Role,
+        session: &str,
         seconds: i64,
-    ) -> BoxFuture<'a, Result<SessionKeys, AwsError>>;
+    ) -> Result<SessionKeys, AwsError>;
 }

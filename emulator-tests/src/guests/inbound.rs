@@ -1,10 +1,10 @@
 //! Who may connect to a guest: what the ingress rules of its security groups say.
 
 use crate::aws::Caller;
-use crate::backend::BoxFuture;
 use crate::backend::{IngressRule, Network};
 use crate::vpc::Inbound;
 use crate::world::Store;
+use async_trait::async_trait;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -17,26 +17,25 @@ pub(super) struct SecurityGroups {
     pub(super) instance: String,
 }
 
+#[async_trait]
 impl Inbound for SecurityGroups {
-    fn allows(&self, port: u16, source: Ipv4Addr) -> BoxFuture<'_, bool> {
-        Box::pin(async move {
-            let groups: Vec<String> = self.store.read(|world| {
-                let found = world.instances.get(&self.instance);
-                let groups = found.map(|it| &it.interface.groups);
-                groups
-                    .into_iter()
-                    .flatten()
-                    .map(|it| it.0.clone())
-                    .collect()
-            });
-            match self.network.ingress(&self.caller, &groups).await {
-                Ok(rules) => rules.iter().any(|rule| lets_in(rule, port, source)),
-                Err(error) => {
-                    tracing::warn!(%error, "the security groups' rules can't be asked for");
-                    false
-                }
+    async fn allows(&self, port: u16, source: Ipv4Addr) -> bool {
+        let groups: Vec<String> = self.store.read(|world| {
+            let found = world.instances.get(&self.instance);
+            let groups = found.map(|it| &it.interface.groups);
+            groups
+                .into_iter()
+                .flatten()
+                .map(|it| it.0.clone())
+                .collect()
+        });
+        match self.network.ingress(&self.caller, &groups).await {
+            Ok(rules) => rules.iter().any(|rule| lets_in(rule, port, source)),
+            Err(error) => {
+                tracing::warn!(%error, "the security groups' rules can't be asked for");
+                false
             }
-        })
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use super::disk::Disk;
 use super::record::End;
 use super::{Entered, Guests, Order, life};
 use crate::aws::AwsError;
-use crate::backend::BoxFuture;
 use crate::machines::{Bootable, Machines, PowerOff};
 use crate::world::{Instance, InstanceState};
+use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -44,6 +44,7 @@ impl Guests {
     }
 }
 
+#[async_trait]
 impl Machines for Guests {
     fn boots(&self, what: Bootable<'_>) -> bool {
         if what.architecture != "x86_64" || what.virtualization != "hvm" || what.layers.is_empty() {
@@ -63,86 +64,68 @@ impl Machines for Guests {
         }
     }
 
-    fn start<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async move {
-            if !instance.has_machine() {
+    async fn start(&self, instance: &Instance) -> Result<(), AwsError> {
+        if !instance.has_machine() {
+            return Ok(());
+        }
+        let (orders, given) = mpsc::unbounded_channel();
+        match self.inner.enter(&instance.id, orders) {
+            Entered::New => {}
+            Entered::Already => return Ok(()),
+            Entered::Closing => {
+                self.inner.ended(&instance.id, &End::Emulator);
                 return Ok(());
             }
-            let (orders, given) = mpsc::unbounded_channel();
-            match self.inner.enter(&instance.id, orders) {
-                Entered::New => {}
-                Entered::Already => return Ok(()),
-                Entered::Closing => {
-                    self.inner.ended(&instance.id, &End::Emulator);
-                    return Ok(());
-                }
+        }
+        // The record could be seen before there was anyone to give an order to.
+        if !self.has_to_boot(&instance.id) {
+            self.inner.remove(&instance.id);
+            self.inner.left();
+            self.inner.ended(&instance.id, &End::Asked);
+            return Ok(());
+        }
+        // What its console shows from now on is of this run.
+        self.inner.drop_console(&instance.id);
+        let (inner, instance) = (Arc::clone(&self.inner), instance.clone());
+        tokio::spawn(async move {
+            // In a task of its own, so that a panic is an end, too.
+            let ran = tokio::spawn(life::run(Arc::clone(&inner), instance.clone(), given));
+            if ran.await.is_err() {
+                inner.remove(&instance.id);
+                inner.ended(&instance.id, &End::Died("a panic".to_owned()));
             }
-            // The record could be seen before there was anyone to give an order to.
-            if !self.has_to_boot(&instance.id) {
-                self.inner.remove(&instance.id);
-                self.inner.left();
-                self.inner.ended(&instance.id, &End::Asked);
-                return Ok(());
-            }
-            // What its console shows from now on is of this run.
-            self.inner.drop_console(&instance.id);
-            let (inner, instance) = (Arc::clone(&self.inner), instance.clone());
-            tokio::spawn(async move {
-                // In a task of its own, so that a panic is an end, too.
-                let ran = tokio::spawn(life::run(Arc::clone(&inner), instance.clone(), given));
-                if ran.await.is_err() {
-                    inner.remove(&instance.id);
-                    inner.ended(&instance.id, &End::Died("a panic".to_owned()));
-                }
-                inner.left();
-            });
-            Ok(())
-        })
+            inner.left();
+        });
+        Ok(())
     }
 
-    fn stop<'a>(
-        &'a self,
-        instance: &'a Instance,
-        how: PowerOff,
-    ) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async move {
-            if instance.has_machine() {
-                self.order(instance, Order::PowerOff { how, last: false });
-            }
-            Ok(())
-        })
+    async fn stop(&self, instance: &Instance, how: PowerOff) -> Result<(), AwsError> {
+        if instance.has_machine() {
+            self.order(instance, Order::PowerOff { how, last: false });
+        }
+        Ok(())
     }
 
-    fn reboot<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async move {
-            let lives = self.inner.lock();
-            if let Some(live) = lives.of.get(&instance.id) {
-                // One that has just ended can't boot again.
-                let _ = live.orders.send(Order::Reboot);
-            }
-            Ok(())
-        })
+    async fn reboot(&self, instance: &Instance) -> Result<(), AwsError> {
+        let lives = self.inner.lock();
+        if let Some(live) = lives.of.get(&instance.id) {
+            // One that has just ended can't boot again.
+            let _ = live.orders.send(Order::Reboot);
+        }
+        Ok(())
     }
 
-    fn terminate<'a>(
-        &'a self,
-        instance: &'a Instance,
-        how: PowerOff,
-    ) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async move {
-            if instance.has_machine() {
-                self.order(instance, Order::PowerOff { how, last: true });
-            }
-            Ok(())
-        })
+    async fn terminate(&self, instance: &Instance, how: PowerOff) -> Result<(), AwsError> {
+        if instance.has_machine() {
+            self.order(instance, Order::PowerOff { how, last: true });
+        }
+        Ok(())
     }
 
-    fn console<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Vec<u8>, AwsError>> {
-        Box::pin(async move {
-            Guests::console(self, &instance.id, 0)
-                .map(|piece| piece.bytes)
-                .map_err(|error| AwsError::unavailable(error.to_string()))
-        })
+    async fn console(&self, instance: &Instance) -> Result<Vec<u8>, AwsError> {
+        Guests::console(self, &instance.id, 0)
+            .map(|piece| piece.bytes)
+            .map_err(|error| AwsError::unavailable(error.to_string()))
     }
 
     fn settle_volumes(&self, volumes: &[String]) -> Result<(), AwsError> {

@@ -1,9 +1,9 @@
 //! What the instance metadata service tells of an instance: its record, and its role.
 
 use crate::aws::AwsError;
-use crate::backend::BoxFuture;
 use crate::imds::{Facts, Metadata, RoleStatus, Roles};
 use crate::world::Store;
+use async_trait::async_trait;
 use std::sync::Arc;
 
 /// An instance, as its metadata service is told of it.
@@ -15,6 +15,7 @@ pub(super) struct OfInstance {
     pub(super) vpc_cidr: Option<String>,
 }
 
+#[async_trait]
 impl Metadata for OfInstance {
     fn facts(&self) -> Option<Facts> {
         self.store.read(|world| {
@@ -35,15 +36,13 @@ impl Metadata for OfInstance {
         })
     }
 
-    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, AwsError>> {
-        Box::pin(async move {
-            let instance = self
-                .store
-                .read(|world| world.instances.get(&self.instance).cloned());
-            match instance {
-                Some(instance) => self.roles.status(&instance).await,
-                None => Ok(RoleStatus::NoProfile),
-            }
-        })
+    async fn role(&self) -> Result<RoleStatus, AwsError> {
+        let instance = self
+            .store
+            .read(|world| world.instances.get(&self.instance).cloned());
+        match instance {
+            Some(instance) => self.roles.status(&instance).await,
+            None => Ok(RoleStatus::NoProfile),
+        }
     }
 }

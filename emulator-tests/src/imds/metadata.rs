@@ -1,11 +1,12 @@
 //! What the service has to be told.
 
 use crate::aws::AwsError;
-use crate::backend::BoxFuture;
 use crate::world::Instance;
+use async_trait::async_trait;
 use time::OffsetDateTime;
 
 /// An instance, asked at every request, so that a change is seen at once.
+#[async_trait]
 pub trait Metadata: Send + Sync {
     /// The instance as it is now; `None` once it is gone.
     fn facts(&self) -> Option<Facts>;
@@ -14,7 +15,7 @@ pub trait Metadata: Send + Sync {
     ///
     /// # Errors
     /// The services that know can't be asked.
-    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, AwsError>>;
+    async fn role(&self) -> Result<RoleStatus, AwsError>;
 }
 
 /// An instance, and what else the service tells of it.

@@ -2,7 +2,8 @@
 
 use super::Upstream;
 use crate::aws::{AwsError, Caller};
-use crate::backend::{BoxFuture, Key, KeyState, Keys};
+use crate::backend::{Key, KeyState, Keys};
+use async_trait::async_trait;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::json;
@@ -48,52 +49,45 @@ impl From<Metadata> for Key {
     }
 }
 
+#[async_trait]
 impl Keys for Upstream {
-    fn find<'a>(
-        &'a self,
-        caller: &'a Caller,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Key>, AwsError>> {
-        Box::pin(describe(self, caller, id))
-    }
-}
-
-async fn describe(upstream: &Upstream, caller: &Caller, id: &str) -> Result<Option<Key>, AwsError> {
-    if id.is_empty() || id.len() > 2048 || is_elsewhere(caller, id) {
-        return Ok(None);
-    }
-    let request = http::Request::post("/")
-        .header("x-amz-target", "TrentService.DescribeKey")
-        .header(CONTENT_TYPE, "application/x-amz-json-1.1");
-    let body = json!({ "KeyId": id }).to_string();
-    let (status, body) = upstream.ask(caller, "kms", request, body).await?;
-    if status.is_success() {
-        return serde_json::from_slice::<Description>(&body)
-            .map(|it| Some(it.key_metadata.into()))
-            .map_err(|error| {
-                AwsError::unavailable(format!("LocalStack's answer to DescribeKey: {error}"))
-            });
-    }
-    match serde_json::from_slice::<Refused>(&body) {
-        // A name that can't be one is of no key either.
-        Ok(refused)
-            if [
-                "NotFoundException",
-                "InvalidArnException",
-                "ValidationException",
-            ]
-            .iter()
-            .any(|code| refused.code.ends_with(code)) =>
-        {
-            Ok(None)
+    async fn find(&self, caller: &Caller, id: &str) -> Result<Option<Key>, AwsError> {
+        if id.is_empty() || id.len() > 2048 || is_elsewhere(caller, id) {
+            return Ok(None);
         }
-        Ok(refused) => Err(AwsError::unavailable(format!(
-            "LocalStack's KMS: {}: {}",
-            refused.code, refused.message
-        ))),
-        Err(_) => Err(AwsError::unavailable(format!(
-            "LocalStack answers DescribeKey with {status}"
-        ))),
+        let request = http::Request::post("/")
+            .header("x-amz-target", "TrentService.DescribeKey")
+            .header(CONTENT_TYPE, "application/x-amz-json-1.1");
+        let body = json!({ "KeyId": id }).to_string();
+        let (status, body) = self.ask(caller, "kms", request, body).await?;
+        if status.is_success() {
+            return serde_json::from_slice::<Description>(&body)
+                .map(|it| Some(it.key_metadata.into()))
+                .map_err(|error| {
+                    AwsError::unavailable(format!("LocalStack's answer to DescribeKey: {error}"))
+                });
+        }
+        match serde_json::from_slice::<Refused>(&body) {
+            // A name that can't be one is of no key either.
+            Ok(refused)
+                if [
+                    "NotFoundException",
+                    "InvalidArnException",
+                    "ValidationException",
+                ]
+                .iter()
+                .any(|code| refused.code.ends_with(code)) =>
+            {
+                Ok(None)
+            }
+            Ok(refused) => Err(AwsError::unavailable(format!(
+                "LocalStack's KMS: {}: {}",
+                refused.code, refused.message
+            ))),
+            Err(_) => Err(AwsError::unavailable(format!(
+                "LocalStack answers DescribeKey with {status}"
+            ))),
+        }
     }
 }
 

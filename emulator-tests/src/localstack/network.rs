@@ -3,8 +3,9 @@
 use super::{Upstream, answers};
 use crate::aws::{AwsError, Caller};
 use crate::backend::{
-    Answer, IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
+    IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
 };
+use async_trait::async_trait;
 use http::StatusCode;
 
 /// Most pages of a listing that are read: LocalStack gives everything in one.
@@ -91,102 +92,85 @@ fn form(action: &str, version: &str, params: &[(&str, &str)]) -> String {
         .finish()
 }
 
+#[async_trait]
 impl Network for Upstream {
-    fn subnets<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<Subnet>> {
-        Box::pin(
-            async move { answers::subnets(&self.listing(caller, "DescribeSubnets", &[]).await?) },
-        )
+    async fn subnets(&self, caller: &Caller) -> Result<Vec<Subnet>, AwsError> {
+        answers::subnets(&self.listing(caller, "DescribeSubnets", &[]).await?)
     }
 
-    fn vpc_cidr<'a>(&'a self, caller: &'a Caller, vpc: &'a str) -> Answer<'a, Option<String>> {
-        Box::pin(async move {
-            answers::vpc_cidr(&self.listing(caller, "DescribeVpcs", &[]).await?, vpc)
-        })
+    async fn vpc_cidr(&self, caller: &Caller, vpc: &str) -> Result<Option<String>, AwsError> {
+        answers::vpc_cidr(&self.listing(caller, "DescribeVpcs", &[]).await?, vpc)
     }
 
-    fn security_groups<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<SecurityGroup>> {
-        Box::pin(async move {
-            answers::security_groups(&self.listing(caller, "DescribeSecurityGroups", &[]).await?)
-        })
+    async fn security_groups(&self, caller: &Caller) -> Result<Vec<SecurityGroup>, AwsError> {
+        answers::security_groups(&self.listing(caller, "DescribeSecurityGroups", &[]).await?)
     }
 
-    fn ingress<'a>(
-        &'a self,
-        caller: &'a Caller,
-        groups: &'a [String],
-    ) -> Answer<'a, Vec<IngressRule>> {
-        Box::pin(async move {
-            let body = self.listing(caller, "DescribeSecurityGroups", &[]).await?;
-            answers::ingress(&body, groups)
-        })
+    async fn ingress(
+        &self,
+        caller: &Caller,
+        groups: &[String],
+    ) -> Result<Vec<IngressRule>, AwsError> {
+        let body = self.listing(caller, "DescribeSecurityGroups", &[]).await?;
+        answers::ingress(&body, groups)
     }
 
-    fn key_pairs<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<String>> {
-        Box::pin(async move {
-            answers::key_pairs(&self.listing(caller, "DescribeKeyPairs", &[]).await?)
-        })
+    async fn key_pairs(&self, caller: &Caller) -> Result<Vec<String>, AwsError> {
+        answers::key_pairs(&self.listing(caller, "DescribeKeyPairs", &[]).await?)
     }
 
-    fn instance_type<'a>(
-        &'a self,
-        caller: &'a Caller,
-        name: &'a str,
-    ) -> Answer<'a, Option<InstanceType>> {
-        Box::pin(async move {
-            let params = [("InstanceType.1", name)];
-            let absent = ["InvalidInstanceType", "InvalidParameterValue"];
-            let action = "DescribeInstanceTypes";
-            match self.find(caller, EC2, action, &params, &absent).await? {
-                Some(body) => answers::instance_type(&body, name),
-                None => Ok(None),
-            }
-        })
+    async fn instance_type(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<Option<InstanceType>, AwsError> {
+        let params = [("InstanceType.1", name)];
+        let absent = ["InvalidInstanceType", "InvalidParameterValue"];
+        let action = "DescribeInstanceTypes";
+        match self.find(caller, EC2, action, &params, &absent).await? {
+            Some(body) => answers::instance_type(&body, name),
+            None => Ok(None),
+        }
     }
 
-    fn profile<'a>(&'a self, caller: &'a Caller, name: &'a str) -> Answer<'a, Option<Profile>> {
-        Box::pin(async move {
-            let params = [("InstanceProfileName", name)];
-            let absent = ["NoSuchEntity", "ValidationError"];
-            let action = "GetInstanceProfile";
-            let found = self.find(caller, IAM, action, &params, &absent).await?;
-            found.map(|body| answers::profile(&body)).transpose()
-        })
+    async fn profile(&self, caller: &Caller, name: &str) -> Result<Option<Profile>, AwsError> {
+        let params = [("InstanceProfileName", name)];
+        let absent = ["NoSuchEntity", "ValidationError"];
+        let action = "GetInstanceProfile";
+        let found = self.find(caller, IAM, action, &params, &absent).await?;
+        found.map(|body| answers::profile(&body)).transpose()
     }
 
-    fn tags<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Vec<ResourceTag>> {
-        Box::pin(async move {
-            let mut all = Vec::new();
-            let mut token: Option<String> = None;
-            for _ in 0..MOST_PAGES {
-                let params: Vec<(&str, &str)> = token
-                    .as_deref()
-                    .map(|token| ("NextToken", token))
-                    .into_iter()
-                    .collect();
-                let body = self.listing(caller, "DescribeTags", &params).await?;
-                let (tags, next) = answers::tags(&body)?;
-                all.extend(tags);
-                token = next;
-                if token.is_none() {
-                    break;
-                }
-            }
-            Ok(all)
-        })
-    }
-
-    fn call<'a>(
-        &'a self,
-        caller: &'a Caller,
-        action: &'a str,
-        params: Vec<(String, String)>,
-    ) -> Answer<'a, ()> {
-        Box::pin(async move {
-            let params: Vec<(&str, &str)> = params
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
+    async fn tags(&self, caller: &Caller) -> Result<Vec<ResourceTag>, AwsError> {
+        let mut all = Vec::new();
+        let mut token: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let params: Vec<(&str, &str)> = token
+                .as_deref()
+                .map(|token| ("NextToken", token))
+                .into_iter()
                 .collect();
-            self.perform(caller, EC2, action, &params).await.map(drop)
-        })
+            let body = self.listing(caller, "DescribeTags", &params).await?;
+            let (tags, next) = answers::tags(&body)?;
+            all.extend(tags);
+            token = next;
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    async fn call(
+        &self,
+        caller: &Caller,
+        action: &str,
+        params: Vec<(String, String)>,
+    ) -> Result<(), AwsError> {
+        let params: Vec<(&str, &str)> = params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        self.perform(caller, EC2, action, &params).await.map(drop)
     }
 }

@@ -4,43 +4,37 @@ use super::Upstream;
 use super::answers::parse;
 use super::network::IAM;
 use crate::aws::{AwsError, Caller};
-use crate::backend::{BoxFuture, ProfileNow, Role, SessionKeys, Sts};
+use crate::backend::{ProfileNow, Role, SessionKeys, Sts};
+use async_trait::async_trait;
 use serde::Deserialize;
 
 const STS: (&str, &str) = ("sts", "2011-06-15");
 
+#[async_trait]
 impl Sts for Upstream {
-    fn profile<'a>(
-        &'a self,
-        caller: &'a Caller,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<ProfileNow>, AwsError>> {
-        Box::pin(async move {
-            let params = [("InstanceProfileName", name)];
-            let absent = ["NoSuchEntity", "ValidationError"];
-            let found = self
-                .find(caller, IAM, "GetInstanceProfile", &params, &absent)
-                .await?;
-            found.map(|body| profile(&body)).transpose()
-        })
+    async fn profile(&self, caller: &Caller, name: &str) -> Result<Option<ProfileNow>, AwsError> {
+        let params = [("InstanceProfileName", name)];
+        let absent = ["NoSuchEntity", "ValidationError"];
+        let found = self
+            .find(caller, IAM, "GetInstanceProfile", &params, &absent)
+            .await?;
+        found.map(|body| profile(&body)).transpose()
     }
 
-    fn assume<'a>(
-        &'a self,
-        caller: &'a Caller,
-        role: &'a Role,
-        session: &'a str,
+    async fn assume(
+        &self,
+        caller: &Caller,
+        role: &Role,
+        session: &str,
         seconds: i64,
-    ) -> BoxFuture<'a, Result<SessionKeys, AwsError>> {
-        Box::pin(async move {
-            let seconds = seconds.to_string();
-            let params = [
-                ("RoleArn", &*role.arn),
-                ("RoleSessionName", session),
-                ("DurationSeconds", &seconds),
-            ];
-            keys(&self.perform(caller, STS, "AssumeRole", &params).await?)
-        })
+    ) -> Result<SessionKeys, AwsError> {
+        let seconds = seconds.to_string();
+        let params = [
+            ("RoleArn", &*role.arn),
+            ("RoleSessionName", session),
+            ("DurationSeconds", &seconds),
+        ];
+        keys(&self.perform(caller, STS, "AssumeRole", &params).await?)
     }
 }
 

@@ -1,17 +1,18 @@
 //! What a guest's network is made from.
 
 use super::Prefix;
-use crate::backend::BoxFuture;
 use crate::clock::Clock;
 use crate::imds::Metadata;
+use async_trait::async_trait;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Who may connect to the guest: the ingress rules of its security groups.
+#[async_trait]
 pub trait Inbound: Send + Sync {
     /// Whether a TCP connection from `source` to the guest's `port` is let in.
-    fn allows(&self, port: u16, source: Ipv4Addr) -> BoxFuture<'_, bool>;
+    async fn allows(&self, port: u16, source: Ipv4Addr) -> bool;
 }
 
 /// One guest's network.

@@ -1,8 +1,8 @@
 use super::*;
 use crate::aws::AwsError;
-use crate::backend::BoxFuture;
 use crate::imds::Roles;
 use crate::testing::{self, StsDoes, TestClock, TestSts};
+use async_trait::async_trait;
 use http_body_util::BodyExt;
 use std::sync::Mutex;
 use time::Duration;
@@ -14,16 +14,15 @@ struct Told {
     roles: Roles,
 }
 
+#[async_trait]
 impl Metadata for Told {
     fn facts(&self) -> Option<Facts> {
         self.facts.lock().unwrap().clone()
     }
 
-    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, AwsError>> {
-        Box::pin(async {
-            let instance = self.facts.lock().unwrap().clone().unwrap().instance;
-            self.roles.status(&instance).await
-        })
+    async fn role(&self) -> Result<RoleStatus, AwsError> {
+        let instance = self.facts.lock().unwrap().clone().unwrap().instance;
+        self.roles.status(&instance).await
     }
 }
 

@@ -8,9 +8,9 @@ mod outbound;
 mod services;
 
 use super::*;
-use crate::backend::BoxFuture;
 use crate::imds::{Facts, Metadata, RoleStatus};
 use crate::testing::{TestClock, caller, instance, world};
+use async_trait::async_trait;
 use guest::Guest;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -26,24 +26,24 @@ const MAC: [u8; 6] = [0x0a, 0, 0, 0, 0, 5];
 /// Facts that a test may change.
 struct Told(Mutex<Option<Facts>>);
 
+#[async_trait]
 impl Metadata for Told {
     fn facts(&self) -> Option<Facts> {
         self.0.lock().unwrap().clone()
     }
 
-    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, crate::aws::AwsError>> {
-        Box::pin(async { Ok(RoleStatus::NoProfile) })
+    async fn role(&self) -> Result<RoleStatus, crate::aws::AwsError> {
+        Ok(RoleStatus::NoProfile)
     }
 }
 
 /// Lets in what comes to port 8080 from loopback, and all from 203.0.113.7.
 struct Rules;
 
+#[async_trait]
 impl Inbound for Rules {
-    fn allows(&self, port: u16, source: Ipv4Addr) -> BoxFuture<'_, bool> {
-        Box::pin(async move {
-            port == 8080 && source.is_loopback() || source == Ipv4Addr::new(203, 0, 113, 7)
-        })
+    async fn allows(&self, port: u16, source: Ipv4Addr) -> bool {
+        port == 8080 && source.is_loopback() || source == Ipv4Addr::new(203, 0, 113, 7)
     }
 }
 

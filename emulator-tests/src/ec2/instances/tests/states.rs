@@ -1,9 +1,9 @@
 //! Starting, stopping, rebooting, terminating.
 
 use super::*;
-use crate::backend::BoxFuture;
 use crate::machines::{Bootable, Machines, PowerOff};
 use crate::world::Instance;
+use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
 use time::Duration;
 
@@ -116,39 +116,32 @@ async fn of_several_instances_all_change_or_none() {
 #[derive(Default)]
 struct Noting(Mutex<Vec<(&'static str, PowerOff)>>);
 
+#[async_trait]
 impl Machines for Noting {
     fn boots(&self, _what: Bootable<'_>) -> bool {
         true
     }
 
-    fn start<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async { Ok(()) })
+    async fn start(&self, _instance: &Instance) -> Result<(), AwsError> {
+        Ok(())
     }
 
-    fn stop<'a>(
-        &'a self,
-        _instance: &'a Instance,
-        how: PowerOff,
-    ) -> BoxFuture<'a, Result<(), AwsError>> {
+    async fn stop(&self, _instance: &Instance, how: PowerOff) -> Result<(), AwsError> {
         self.0.lock().unwrap().push(("stop", how));
-        Box::pin(async { Ok(()) })
+        Ok(())
     }
 
-    fn reboot<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<(), AwsError>> {
-        Box::pin(async { Ok(()) })
+    async fn reboot(&self, _instance: &Instance) -> Result<(), AwsError> {
+        Ok(())
     }
 
-    fn terminate<'a>(
-        &'a self,
-        _instance: &'a Instance,
-        how: PowerOff,
-    ) -> BoxFuture<'a, Result<(), AwsError>> {
+    async fn terminate(&self, _instance: &Instance, how: PowerOff) -> Result<(), AwsError> {
         self.0.lock().unwrap().push(("terminate", how));
-        Box::pin(async { Ok(()) })
+        Ok(())
     }
 
-    fn console<'a>(&'a self, _instance: &'a Instance) -> BoxFuture<'a, Result<Vec<u8>, AwsError>> {
-        Box::pin(async { Ok(Vec::new()) })
+    async fn console(&self, _instance: &Instance) -> Result<Vec<u8>, AwsError> {
+        Ok(Vec::new())
     }
 
     fn settle_volumes(&self, _volumes: &[String]) -> Result<(), AwsError> {
