@@ -10,6 +10,7 @@ mod s3;
 mod sqs;
 mod ssm;
 
+use crate::aws::operation::is_s3;
 use crate::aws::{AwsError, Caller};
 use crate::backend::Keys;
 use crate::clock::Clock;
@@ -118,11 +119,6 @@ impl Checks {
             principals: &self.principals,
         }
     }
-}
-
-/// Whether a signature's service is S3, in any of its guises.
-fn is_s3(service: &str) -> bool {
-    service == "s3" || service.starts_with("s3-") || service == "s3express"
 }
 
 /// Whether a request to KMS leaves all keys as they are.

@@ -20,7 +20,7 @@ pub use snapshots::expire;
 pub use state::State;
 
 use crate::aws::model::check_ebs;
-use crate::aws::operation;
+use crate::aws::operation::EbsOperation;
 use crate::aws::{AwsError, Caller};
 use crate::http::{Request, Response};
 use crate::services::Services;
@@ -42,29 +42,27 @@ pub async fn handle(
         caller,
         now: services.clock.now(),
     };
-    if let Some(operation) = operation::of("ebs", &head, None) {
-        check_ebs(&operation, &head)?;
-    }
+    let operation = EbsOperation::of(&head.method, head.uri.path())
+        .ok_or_else(|| error::unknown_operation(head.method.as_str(), head.uri.path()))?;
+    check_ebs(&operation, &head)?;
     let query = Query::parse(head.uri.query());
-    let path = head.uri.path();
-    let parts: Vec<&str> = path
-        .strip_prefix('/')
-        .unwrap_or(path)
-        .trim_end_matches('/')
-        .split('/')
-        .collect();
-    match (head.method.as_str(), parts.as_slice()) {
-        ("POST", ["snapshots"]) => start::handle(&call, body).await,
-        ("POST", ["snapshots", "completion", id]) => {
-            complete::handle(&call, id, &head.headers).await
+    match &operation {
+        EbsOperation::StartSnapshot => start::handle(&call, body).await,
+        EbsOperation::CompleteSnapshot { snapshot } => {
+            complete::handle(&call, snapshot, &head.headers).await
         }
-        ("PUT", ["snapshots", id, "blocks", index]) => {
-            put::handle(&call, id, index, &head.headers, body).await
+        EbsOperation::PutSnapshotBlock { snapshot, index } => {
+            put::handle(&call, snapshot, index, &head.headers, body).await
         }
-        ("GET", ["snapshots", id, "blocks", index]) => get::handle(&call, id, index, &query).await,
-        ("GET", ["snapshots", id, "blocks"]) => list::handle(&call, id, &query).await,
-        ("GET", ["snapshots", id, "changedblocks"]) => changed::handle(&call, id, &query).await,
-        (method, _) => Err(error::unknown_operation(method, path)),
+        EbsOperation::GetSnapshotBlock { snapshot, index } => {
+            get::handle(&call, snapshot, index, &query).await
+        }
+        EbsOperation::ListSnapshotBlocks { snapshot } => {
+            list::handle(&call, snapshot, &query).await
+        }
+        EbsOperation::ListChangedBlocks { second_snapshot } => {
+            changed::handle(&call, second_snapshot, &query).await
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Kind, Model, Shape, Wrong, no_table};
 use crate::aws::AwsError;
+use crate::aws::operation::EbsOperation;
 use http::request::Parts;
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -14,24 +14,20 @@ pub(super) static EBS: LazyLock<Option<Model>> =
 /// Most tags of a snapshot.
 const MOST_TAGS: usize = 50;
 
-/// Refuses what the model does not have in path, query and headers. An operation that is not in
-/// the table is none.
+/// Refuses what the model does not have in path, query and headers.
 ///
 /// # Errors
 /// `ValidationException` with its reason.
-pub fn check_ebs(operation: &str, request: &Parts) -> Result<(), AwsError> {
+pub fn check_ebs(operation: &EbsOperation, request: &Parts) -> Result<(), AwsError> {
     let model = EBS.as_ref().ok_or_else(no_table)?;
-    let Some(input) = model.input(operation) else {
-        return Ok(());
-    };
-    let path = in_path(operation, request.uri.path());
+    let input = model.input(operation.name()).ok_or_else(no_table)?;
     let query: BTreeMap<String, String> =
         form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes())
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
     for (name, member) in &input.members {
         let found = match member.place.as_deref() {
-            Some("uri") => path.get(name.as_str()).cloned(),
+            Some("uri") => operation.path_member(name).map(str::to_owned),
             Some("querystring") => query.get(name).cloned(),
             Some("header") => match request.headers.get(name.as_str()) {
                 None => None,
@@ -120,26 +116,6 @@ fn check(model: &Model, shape: &str, value: &Value, name: &str) -> Result<(), Aw
         (Kind::Boolean, _) => Err(wrong(Wrong::Type("true or false"))),
         (Kind::Timestamp | Kind::Blob, _) => Err(wrong(Wrong::Type("another type"))),
     }
-}
-
-/// The parts of the path that have names.
-fn in_path(operation: &str, path: &str) -> BTreeMap<&'static str, String> {
-    let segments: Vec<String> = path
-        .trim_start_matches('/')
-        .split('/')
-        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
-        .collect();
-    let names: &[(&'static str, usize)] = match operation {
-        "CompleteSnapshot" => &[("snapshotId", 2)],
-        "GetSnapshotBlock" | "PutSnapshotBlock" => &[("snapshotId", 1), ("blockIndex", 3)],
-        "ListChangedBlocks" => &[("secondSnapshotId", 1)],
-        "ListSnapshotBlocks" => &[("snapshotId", 1)],
-        _ => &[],
-    };
-    names
-        .iter()
-        .filter_map(|(name, at)| Some((*name, segments.get(*at)?.clone())))
-        .collect()
 }
 
 fn refuse(name: &str, why: &str) -> AwsError {

@@ -6,6 +6,7 @@ use super::ebs::EBS;
 use super::ec2::{EC2, MOST_ITEMS};
 use super::*;
 use crate::aws::Params;
+use crate::aws::operation::EbsOperation;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -325,114 +326,92 @@ fn ebs_headers_and_queries() {
     let complete: &[(&str, &str)] = &[("x-amz-ChangedBlocksCount", "1")];
     let wrong_algorithm: &[(&str, &str)] = &[put[0], put[1], ("x-amz-Checksum-Algorithm", "MD5")];
     let progress: &[(&str, &str)] = &[put[0], put[1], put[2], ("x-amz-Progress", "101")];
-    for (operation, uri, headers, reason) in [
-        ("PutSnapshotBlock", "/snapshots/snap-0a/blocks/0", put, None),
+    for (line, headers, reason) in [
+        ("PUT /snapshots/snap-0a/blocks/0", put, None),
         (
-            "PutSnapshotBlock",
-            "/snapshots/snap-0a/blocks/-1",
+            "PUT /snapshots/snap-0a/blocks/-1",
             put,
             Some("INVALID_BLOCK"),
         ),
         (
-            "PutSnapshotBlock",
-            "/snapshots/snap-0a/blocks/x",
+            "PUT /snapshots/snap-0a/blocks/x",
             put,
             Some("INVALID_BLOCK"),
         ),
         (
-            "PutSnapshotBlock",
-            "/snapshots/vol-0a/blocks/0",
+            "PUT /snapshots/vol-0a/blocks/0",
             put,
             Some("INVALID_SNAPSHOT_ID"),
         ),
         (
-            "PutSnapshotBlock",
-            "/snapshots/snap-0a/blocks/0",
+            "PUT /snapshots/snap-0a/blocks/0",
             &put[..2],
             Some("INVALID_PARAMETER_VALUE"),
         ),
         (
-            "PutSnapshotBlock",
-            "/snapshots/snap-0a/blocks/0",
+            "PUT /snapshots/snap-0a/blocks/0",
             wrong_algorithm,
             Some("INVALID_PARAMETER_VALUE"),
         ),
         (
-            "PutSnapshotBlock",
-            "/snapshots/snap-0a/blocks/0",
+            "PUT /snapshots/snap-0a/blocks/0",
             progress,
             Some("INVALID_PARAMETER_VALUE"),
         ),
         (
-            "GetSnapshotBlock",
-            "/snapshots/snap-0a/blocks/0?blockToken=QQ%3D%3D",
+            "GET /snapshots/snap-0a/blocks/0?blockToken=QQ%3D%3D",
             &[],
             None,
         ),
         (
-            "GetSnapshotBlock",
-            "/snapshots/snap-0a/blocks/0",
+            "GET /snapshots/snap-0a/blocks/0",
             &[],
             Some("INVALID_BLOCK_TOKEN"),
         ),
         (
-            "GetSnapshotBlock",
-            "/snapshots/snap-0a/blocks/0?blockToken=*",
+            "GET /snapshots/snap-0a/blocks/0?blockToken=*",
             &[],
             Some("INVALID_BLOCK_TOKEN"),
         ),
+        ("GET /snapshots/snap-0a/blocks?maxResults=100", &[], None),
         (
-            "ListSnapshotBlocks",
-            "/snapshots/snap-0a/blocks?maxResults=100",
-            &[],
-            None,
-        ),
-        (
-            "ListSnapshotBlocks",
-            "/snapshots/snap-0a/blocks?maxResults=99",
+            "GET /snapshots/snap-0a/blocks?maxResults=99",
             &[],
             Some("INVALID_PARAMETER_VALUE"),
         ),
         (
-            "ListSnapshotBlocks",
-            "/snapshots/snap-0a/blocks?maxResults=10001",
+            "GET /snapshots/snap-0a/blocks?maxResults=10001",
             &[],
             Some("INVALID_PARAMETER_VALUE"),
         ),
         (
-            "ListSnapshotBlocks",
-            "/snapshots/snap-0a/blocks?pageToken=*",
+            "GET /snapshots/snap-0a/blocks?pageToken=*",
             &[],
             Some("INVALID_PAGE_TOKEN"),
         ),
         (
-            "ListChangedBlocks",
-            "/snapshots/snap-0a/changedblocks?firstSnapshotId=x",
+            "GET /snapshots/snap-0a/changedblocks?firstSnapshotId=x",
             &[],
             Some("INVALID_SNAPSHOT_ID"),
         ),
+        ("POST /snapshots/completion/snap-0a", complete, None),
         (
-            "CompleteSnapshot",
-            "/snapshots/completion/snap-0a",
-            complete,
-            None,
-        ),
-        (
-            "CompleteSnapshot",
-            "/snapshots/completion/snap-0a",
+            "POST /snapshots/completion/snap-0a",
             &[],
             Some("INVALID_PARAMETER_VALUE"),
         ),
     ] {
-        let mut builder = http::Request::builder().uri(uri);
+        let (method, uri) = line.split_once(' ').unwrap();
+        let mut builder = http::Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
         let (parts, ()) = builder.body(()).unwrap().into_parts();
-        let got = check_ebs(operation, &parts)
+        let operation = EbsOperation::of(&parts.method, parts.uri.path()).unwrap();
+        let got = check_ebs(&operation, &parts)
             .err()
             .map(|error| error.reason.unwrap());
-        assert_eq!(got, reason, "{operation} {uri} {headers:?}");
+        assert_eq!(got, reason, "{line} {headers:?}");
     }
 }
 

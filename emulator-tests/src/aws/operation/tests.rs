@@ -127,3 +127,21 @@ fn buckets_and_keys_are_decoded() {
     assert_eq!(target.0.unwrap(), "bucket");
     assert_eq!(target.1.unwrap(), "a/b c/d");
 }
+
+#[test]
+fn whatever_localstack_takes_for_s3_is_s3() {
+    for (service, is) in [
+        ("s3", true),
+        ("s3express", true),
+        ("s3-object-lambda", true),
+        ("s3-outposts", true),
+        ("s3-control", true),
+        ("s3-", true),
+        ("s3tables", false),
+        ("s3vectors", false),
+        ("S3", false),
+        ("", false),
+    ] {
+        assert_eq!(is_s3(service), is, "{service}");
+    }
+}
