@@ -2,10 +2,8 @@
 
 use super::memory::Memory;
 use super::policy::Asker;
-use crate::aws::{AwsError, Caller, xml_text};
-use crate::http::{full, read_at_most};
+use crate::aws::{AwsError, Caller};
 use crate::localstack::Upstream;
-use http::header;
 
 /// Principals by access key.
 pub struct Principals {
@@ -47,7 +45,7 @@ impl Principals {
             Ok(asker) => return Ok(asker),
             Err(asked) => asked,
         };
-        let arn = identity(upstream, caller).await?;
+        let arn = upstream.caller_arn(caller).await?;
         let asker = match arn {
             Some(arn) if arn.contains(&format!("::{}:", caller.account)) => Asker {
                 account: caller.account.to_string(),
@@ -68,27 +66,6 @@ fn role_of(arn: &str) -> Option<String> {
         .split_once(":assumed-role/")?;
     let (role, _session) = rest.split_once('/')?;
     Some(format!("arn:aws:iam::{account}:role/{role}"))
-}
-
-async fn identity(upstream: &Upstream, caller: &Caller) -> Result<Option<String>, AwsError> {
-    let request = http::Request::post("/")
-        .header(header::HOST, upstream.address().to_string())
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(
-            header::AUTHORIZATION,
-            format!(
-                "AWS4-HMAC-SHA256 Credential={}/20260101/{}/sts/aws4_request, \
-                 SignedHeaders=host, Signature=0",
-                caller.access_key, caller.region
-            ),
-        )
-        .body(full("Action=GetCallerIdentity&Version=2011-06-15"))
-        .map_err(|error| AwsError::unavailable(format!("a request of ours: {error}")))?;
-    let (_, body) = upstream.send(request).await?.into_parts();
-    let body = read_at_most(body, 1 << 20)
-        .await
-        .map_err(|error| AwsError::unavailable(format!("LocalStack's answer: {error}")))?;
-    Ok(xml_text::text(&body, "Arn"))
 }
 
 #[cfg(test)]

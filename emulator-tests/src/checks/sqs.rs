@@ -6,7 +6,7 @@ use crate::aws::{AwsError, Caller};
 use crate::localstack::Upstream;
 use bytes::Bytes;
 use http::request::Parts;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A queue: its region, and the last two parts of its URL.
 type Queue = (String, String);
@@ -55,7 +55,7 @@ impl Sqs {
             Ok(key) => key,
             Err(asked) => {
                 // LocalStack says so itself if there is no such queue.
-                let Some(key) = key_of(upstream, caller, &operation.url).await? else {
+                let Some(key) = upstream.queue_key(caller, &operation.url).await? else {
                     return Ok(());
                 };
                 self.keys_of.put(asked, queue, key.clone());
@@ -124,27 +124,6 @@ fn last_two(url: &str) -> Option<String> {
     let (rest, name) = url.trim_end_matches('/').rsplit_once('/')?;
     let account = rest.rsplit_once('/').map_or(rest, |(_, account)| account);
     Some(format!("{account}/{name}"))
-}
-
-/// The key of a queue; the outer `None` if there is no such queue.
-async fn key_of(
-    upstream: &Upstream,
-    caller: &Caller,
-    url: &str,
-) -> Result<Option<Option<String>>, AwsError> {
-    let request = http::Request::post("/")
-        .header("x-amz-target", "AmazonSQS.GetQueueAttributes")
-        .header(http::header::CONTENT_TYPE, "application/x-amz-json-1.0");
-    let body = json!({"QueueUrl": url, "AttributeNames": ["KmsMasterKeyId"]}).to_string();
-    let (status, body) = upstream.ask(caller, "sqs", request, body).await?;
-    if !status.is_success() {
-        return Ok(None);
-    }
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let key = body["Attributes"]["KmsMasterKeyId"]
-        .as_str()
-        .filter(|key| !key.is_empty());
-    Ok(Some(key.map(String::from)))
 }
 
 #[cfg(test)]

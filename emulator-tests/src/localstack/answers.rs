@@ -374,7 +374,7 @@ pub(super) fn error(status: StatusCode, body: &str) -> AwsError {
 ///
 /// # Errors
 /// It is something else.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(xml: &'a str) -> Result<T, AwsError> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(xml: &'a str) -> Result<T, AwsError> {
     quick_xml::de::from_str(xml)
         .map_err(|error| AwsError::unavailable(format!("LocalStack's answer: {error}")))
 }

@@ -85,26 +85,17 @@ impl Upstream {
     ///
     /// # Errors
     /// [`AwsError::unavailable`] if LocalStack does not answer.
-    pub async fn ask(
+    pub(super) async fn ask(
         &self,
         caller: &Caller,
         service: &str,
         request: http::request::Builder,
         body: impl Into<Bytes>,
     ) -> Result<(StatusCode, Bytes), AwsError> {
-        let request = request
-            .header(http::header::HOST, self.address.to_string())
-            .header(
-                http::header::AUTHORIZATION,
-                format!(
-                    "AWS4-HMAC-SHA256 Credential={}/20260101/{}/{service}/aws4_request, \
-                     SignedHeaders=host, Signature=0",
-                    caller.account, caller.region
-                ),
-            )
-            .body(full(body))
-            .map_err(|error| AwsError::unavailable(format!("a request of ours: {error}")))?;
-        let (parts, body) = self.send(request).await?.into_parts();
+        let answer = self
+            .send_as(caller.account.as_str(), caller, service, request, body)
+            .await?;
+        let (parts, body) = answer.into_parts();
         let body = read_at_most(body, MOST_ANSWER)
             .await
             .map_err(|error| AwsError::unavailable(format!("LocalStack's answer: {error}")))?;
@@ -116,7 +107,7 @@ impl Upstream {
     ///
     /// # Errors
     /// [`AwsError::unavailable`] if LocalStack does not answer.
-    pub async fn look(
+    pub(super) async fn look(
         &self,
         caller: &Caller,
         service: &str,
@@ -136,25 +127,47 @@ impl Upstream {
     ///
     /// # Errors
     /// [`AwsError::unavailable`] if LocalStack does not answer.
-    pub async fn head(
+    pub(super) async fn head(
         &self,
         caller: &Caller,
         service: &str,
         request: http::request::Builder,
     ) -> Result<http::HeaderMap, AwsError> {
+        let answer = self
+            .send_as(
+                caller.account.as_str(),
+                caller,
+                service,
+                request,
+                Bytes::new(),
+            )
+            .await?;
+        Ok(answer.into_parts().0.headers)
+    }
+
+    /// Sends a request of our own, with the scope of a signature by this access key in the caller's
+    /// region.
+    pub(super) async fn send_as(
+        &self,
+        access_key: &str,
+        caller: &Caller,
+        service: &str,
+        request: http::request::Builder,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, AwsError> {
         let request = request
             .header(http::header::HOST, self.address.to_string())
             .header(
                 http::header::AUTHORIZATION,
                 format!(
-                    "AWS4-HMAC-SHA256 Credential={}/20260101/{}/{service}/aws4_request, \
+                    "AWS4-HMAC-SHA256 Credential={access_key}/20260101/{}/{service}/aws4_request, \
                      SignedHeaders=host, Signature=0",
-                    caller.account, caller.region
+                    caller.region
                 ),
             )
-            .body(full(Bytes::new()))
+            .body(full(body))
             .map_err(|error| AwsError::unavailable(format!("a request of ours: {error}")))?;
-        Ok(self.send(request).await?.into_parts().0.headers)
+        self.send(request).await
     }
 }
 

@@ -2,17 +2,21 @@
 //! it.
 
 mod answers;
+mod buckets;
 mod client;
 mod container;
 mod files;
 mod health;
+mod identity;
 mod keys;
 mod lease;
 mod network;
 mod process;
+mod queues;
 mod roles;
 mod tail;
 
+pub use buckets::BucketConfiguration;
 pub use client::Upstream;
 pub use container::{DEFAULT_IMAGE, Docker};
 pub use lease::{Lease, LeaseError};

@@ -12,7 +12,7 @@ use http::StatusCode;
 const MOST_PAGES: usize = 1000;
 
 const EC2: (&str, &str) = ("ec2", "2016-11-15");
-pub(crate) const IAM: (&str, &str) = ("iam", "2010-05-08");
+pub(super) const IAM: (&str, &str) = ("iam", "2010-05-08");
 
 impl Upstream {
     /// One call by the query protocol.
@@ -35,7 +35,7 @@ impl Upstream {
 
     /// The same, where nothing but success is expected, or one of these codes, which say that
     /// there is no such thing.
-    pub(crate) async fn find(
+    pub(super) async fn find(
         &self,
         caller: &Caller,
         service: (&str, &str),
@@ -57,7 +57,7 @@ impl Upstream {
     }
 
     /// The same, where a refusal is the service's own.
-    pub(crate) async fn perform(
+    pub(super) async fn perform(
         &self,
         caller: &Caller,
         service: (&str, &str),

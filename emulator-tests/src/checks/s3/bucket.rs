@@ -1,10 +1,8 @@
 //! What is known of a bucket.
 
-use crate::aws::{Account, AwsError, Caller, Region, xml_text};
+use crate::aws::{Account, AwsError, Caller, Region};
 use crate::checks::policy::{self, Policy};
 use crate::localstack::Upstream;
-use bytes::Bytes;
-use http::StatusCode;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -74,21 +72,10 @@ pub async fn ask(
     expected: Option<&Account>,
     name: &str,
 ) -> Result<Option<Bucket>, AwsError> {
-    let get = async |what: &'static str| {
-        let uri = format!("/{name}?{what}");
-        upstream.look(caller, "s3", &uri).await
-    };
-    let (location, policy, encryption, block, ownership) = tokio::try_join!(
-        get("location"),
-        get("policy"),
-        get("encryption"),
-        get("publicAccessBlock"),
-        get("ownershipControls"),
-    )?;
-    let Some(location) = found(location, "location")? else {
+    let Some(found) = upstream.bucket(caller, name).await? else {
         return Ok(None);
     };
-    let policy = match found(policy, "policy")? {
+    let policy = match found.policy {
         None => None,
         Some(text) => Some(policy::parse(&text).map_err(|error| {
             AwsError::unavailable(format!(
@@ -96,45 +83,21 @@ pub async fn ask(
             ))
         })?),
     };
-    let region = match xml_text::text(&location, "LocationConstraint").as_deref() {
-        None | Some("") => Region::parse("us-east-1"),
-        Some("EU") => Region::parse("eu-west-1"),
-        Some(region) => Region::parse(region),
-    };
-    let yes = |body: &[u8], name| xml_text::text(body, name).as_deref() == Some("true");
-    let block = found(block, "publicAccessBlock")?.unwrap_or_default();
-    let encryption = found(encryption, "encryption")?.unwrap_or_default();
-    let ownership = found(ownership, "ownershipControls")?.unwrap_or_default();
     Ok(Some(Bucket {
         owner: owner(upstream, caller, accounts, expected, name).await?,
-        region,
+        region: found.region,
         public: policy.as_ref().is_some_and(policy::is_public),
         policy,
-        default_key: xml_text::text(&encryption, "KMSMasterKeyID").filter(|key| !key.is_empty()),
+        default_key: found.default_key,
         block: AccessBlock {
-            policy: yes(&block, "BlockPublicPolicy"),
-            restrict: yes(&block, "RestrictPublicBuckets"),
+            policy: found.block_public_policy,
+            restrict: found.restrict_public_buckets,
         },
-        enforced: xml_text::text(&ownership, "ObjectOwnership").as_deref()
-            == Some("BucketOwnerEnforced"),
+        enforced: found.owner_enforced,
     }))
 }
 
-/// An answer's body; `None` if there is no such thing.
-fn found((status, body): (StatusCode, Bytes), what: &str) -> Result<Option<Bytes>, AwsError> {
-    if status.is_success() {
-        return Ok(Some(body));
-    }
-    if status == StatusCode::NOT_FOUND {
-        return Ok(None);
-    }
-    Err(AwsError::unavailable(format!(
-        "LocalStack answers {status} when asked for a bucket's {what}"
-    )))
-}
-
-/// The account that a bucket is of. LocalStack tells all accounts of every bucket and gives all of
-/// them one canonical id, but lists to each its own.
+/// The account that a bucket is of, among those that may be.
 async fn owner(
     upstream: &Upstream,
     caller: &Caller,
@@ -152,9 +115,7 @@ async fn owner(
             account: account.clone(),
             ..caller.clone()
         };
-        let uri = format!("/?prefix={name}&max-buckets=1");
-        let (status, body) = upstream.look(&as_account, "s3", &uri).await?;
-        if status.is_success() && xml_text::texts(&body, "Name").iter().any(|it| it == name) {
+        if upstream.owns_bucket(&as_account, name).await? {
             return Ok(Some(account));
         }
     }

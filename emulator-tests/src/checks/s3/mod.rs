@@ -235,15 +235,11 @@ impl S3 {
         };
         let resource = arn(&source.bucket, Some(&source.key));
         judge(&bucket, &asker, action, &resource, &context)?;
-        let head = around
-            .upstream
-            .head(caller, "s3", http::Request::head(&uri))
-            .await?;
-        let Some(key) = text(&head, SSE_KEY) else {
+        let Some(key) = around.upstream.object_key(caller, &uri).await? else {
             return Ok(());
         };
-        let caller = in_region_of(caller, key);
-        match around.keys.usable(&caller, key).await? {
+        let caller = in_region_of(caller, &key);
+        match around.keys.usable(&caller, &key).await? {
             Ok(()) => Ok(()),
             Err(fault) => Err(fault.for_s3()),
         }
