@@ -1,42 +1,12 @@
 //! Which key something new is encrypted with: what the request says, else what the account set.
 
 use crate::aws::{AwsError, Caller};
-use crate::backend::KeyState;
+use crate::backend::{KeyFault, usable_key};
 use crate::services::Services;
 use crate::world::{Settings, Snapshot};
 
 /// The key that EBS uses where none is named: AWS's own, per account and region.
 pub const DEFAULT_KEY: &str = "alias/aws/ebs";
-
-/// Why a key can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFault {
-    /// There is none of that name.
-    #[error("the KMS key {0} does not exist")]
-    NotFound(String),
-    /// It is disabled, about to be deleted, or not symmetric.
-    #[error("the KMS key {arn} can't be used: {why}")]
-    Unusable {
-        /// The key's ARN.
-        arn: String,
-        /// `it is disabled`.
-        why: &'static str,
-    },
-    /// KMS could not be asked.
-    #[error(transparent)]
-    Unknown(#[from] AwsError),
-}
-
-impl KeyFault {
-    /// The error of a call that looks at its key before it answers.
-    pub fn into_ec2(self) -> AwsError {
-        match self {
-            Self::NotFound(_) => AwsError::new("InvalidParameterValue", self.to_string()),
-            Self::Unusable { .. } => AwsError::new("InvalidKMSKey.InvalidState", self.to_string()),
-            Self::Unknown(error) => error,
-        }
-    }
-}
 
 /// The ARN of the key for something new of the caller's, or `None` if it stays plain.
 ///
@@ -63,27 +33,7 @@ pub async fn choose(
     }
     let default = settings.and_then(|it| it.default_key);
     let id = key.or(default.as_deref()).unwrap_or(DEFAULT_KEY);
-    usable(services, caller, id).await.map(Some)
-}
-
-/// The ARN of the key that `id` names, if it can encrypt now.
-///
-/// # Errors
-/// The key can't be used.
-pub async fn usable(services: &Services, caller: &Caller, id: &str) -> Result<String, KeyFault> {
-    let key = services
-        .keys
-        .find(caller, id)
-        .await?
-        .ok_or_else(|| KeyFault::NotFound(id.to_owned()))?;
-    let why = match key.state {
-        KeyState::Enabled if key.encrypts => return Ok(key.arn),
-        KeyState::Enabled => "it is not a symmetric encryption key",
-        KeyState::Disabled => "it is disabled",
-        KeyState::PendingDeletion => "it is pending deletion",
-        KeyState::Unavailable => "it is not enabled",
-    };
-    Err(KeyFault::Unusable { arn: key.arn, why })
+    usable_key(&*services.keys, caller, id).await.map(Some)
 }
 
 /// The ARN of a snapshot's key, if it can decrypt now; `None` if the snapshot is plain.
@@ -97,7 +47,9 @@ pub async fn of_snapshot(
     let Some(key) = &snapshot.kms_key else {
         return Ok(None);
     };
-    usable(services, &owner(snapshot), key).await.map(Some)
+    usable_key(&*services.keys, &owner(snapshot), key)
+        .await
+        .map(Some)
 }
 
 /// Whether a snapshot is encrypted with AWS's own key, which no other account can be let use.

@@ -7,10 +7,10 @@ use crate::backend::{
     IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
 };
 use crate::backend::{Key, KeyState, Keys};
+use crate::backend::{ProfileNow, Role, SessionKeys, Sts};
 use crate::clock::Clock;
 use crate::ebs;
 use crate::ids::Ids;
-use crate::imds::{ProfileNow, Role, SessionKeys, Sts};
 use crate::layers::Blank;
 use crate::layers::Layers;
 use crate::machines::Records;

@@ -6,7 +6,7 @@ mod keys;
 mod network;
 mod roles;
 
-pub use keys::{Key, KeyState, Keys};
+pub use keys::{Key, KeyFault, KeyState, Keys, Unusable, usable_key};
 pub use network::{
     IngressRule, InstanceType, Network, Profile, ResourceTag, SecurityGroup, Subnet,
 };

@@ -1,8 +1,9 @@
-//! Keys that other services use.
+//! Keys that S3, SQS and SSM use: remembered, and what is wrong with one in the words of each.
 
 use super::memory::Memory;
 use crate::aws::{AwsError, Caller};
-use crate::backend::{Key, KeyState, Keys};
+use crate::backend::{Key, KeyFault, Keys, Unusable, usable_key};
+use async_trait::async_trait;
 use std::sync::Arc;
 
 /// Keys as last heard of.
@@ -51,41 +52,51 @@ impl KnownKeys {
         {
             return Ok(Err(Fault::Elsewhere(region.to_owned())));
         }
+        let fault = match usable_key(self, caller, id).await {
+            Ok(_) => return Ok(Ok(())),
+            Err(KeyFault::Unknown(error)) => return Err(error),
+            Err(KeyFault::NotFound(id)) => Fault::Missing(arn(caller, &id)),
+            Err(KeyFault::Unusable { arn, why }) => match why {
+                Unusable::Disabled => Fault::Disabled(arn),
+                Unusable::PendingDeletion | Unusable::NotEnabled => Fault::State(arn),
+                Unusable::NotSymmetric => Fault::Usage(arn),
+            },
+        };
+        Ok(Err(fault))
+    }
+}
+
+#[async_trait]
+impl Keys for KnownKeys {
+    async fn find(&self, caller: &Caller, id: &str) -> Result<Option<Key>, AwsError> {
         let name = (
             caller.account.to_string(),
             caller.region.to_string(),
             id.to_owned(),
         );
-        let key = match self.known.get(&name) {
-            Ok(key) => key,
-            Err(asked) => {
-                let key = self.keys.find(caller, id).await?;
-                self.known.put(asked, name, key.clone());
-                key
-            }
+        let asked = match self.known.get(&name) {
+            Ok(key) => return Ok(key),
+            Err(asked) => asked,
         };
-        let Some(key) = key else {
-            let arn = if id.starts_with("arn:") {
-                id.to_owned()
-            } else {
-                let (kind, id) = match id.strip_prefix("alias/") {
-                    Some(alias) => ("alias", alias),
-                    None => ("key", id),
-                };
-                format!(
-                    "arn:aws:kms:{}:{}:{kind}/{id}",
-                    caller.region, caller.account
-                )
-            };
-            return Ok(Err(Fault::Missing(arn)));
-        };
-        Ok(match key.state {
-            KeyState::Disabled => Err(Fault::Disabled(key.arn)),
-            KeyState::PendingDeletion | KeyState::Unavailable => Err(Fault::State(key.arn)),
-            KeyState::Enabled if !key.encrypts => Err(Fault::Usage(key.arn)),
-            KeyState::Enabled => Ok(()),
-        })
+        let key = self.keys.find(caller, id).await?;
+        self.known.put(asked, name, key.clone());
+        Ok(key)
     }
+}
+
+/// The ARN that a key of this name would have.
+fn arn(caller: &Caller, id: &str) -> String {
+    if id.starts_with("arn:") {
+        return id.to_owned();
+    }
+    let (kind, id) = match id.strip_prefix("alias/") {
+        Some(alias) => ("alias", alias),
+        None => ("key", id),
+    };
+    format!(
+        "arn:aws:kms:{}:{}:{kind}/{id}",
+        caller.region, caller.account
+    )
 }
 
 impl Fault {

@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::error::{access_denied, validation};
 use crate::aws::AwsError;
-use crate::encryption::{KeyFault, usable};
+use crate::backend::{KeyFault, usable_key};
 
 /// Asks KMS, unless it said so a moment ago and `fresh_enough`.
 pub async fn check(call: &Call<'_>, key: Option<&str>, fresh_enough: bool) -> Result<(), AwsError> {
@@ -12,7 +12,7 @@ pub async fn check(call: &Call<'_>, key: Option<&str>, fresh_enough: bool) -> Re
     if fresh_enough && state.key_is_fresh(account, arn, call.now) {
         return Ok(());
     }
-    usable(call.services, call.caller, arn)
+    usable_key(&*call.services.keys, call.caller, arn)
         .await
         .map_err(denied)?;
     state.key_was_usable(account, arn, call.now);

@@ -34,9 +34,9 @@ pub use ports::PortScan;
 pub use record::all_ended as forget_machines;
 
 use crate::aws::{AwsError, Caller};
-use crate::backend::Network;
+use crate::backend::{Network, Sts};
 use crate::clock::Clock;
-use crate::imds::Sts;
+
 use crate::machines::PowerOff;
 use crate::vpc::Dialer;
 use crate::world::Instance;

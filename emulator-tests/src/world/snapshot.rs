@@ -2,6 +2,7 @@
 
 use super::{PublicSharing, Settings, Tags, World};
 use crate::aws::{Account, Region};
+use crate::layers::Blank;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;

@@ -1,9 +1,9 @@
 //! QEMU on a network of ours.
 
+use async_trait::async_trait;
 use emulator_tests::aws::AwsError;
 use emulator_tests::clock::SystemClock;
 use emulator_tests::imds::{Facts, Metadata, RoleStatus};
-use emulator_tests::keys::BoxFuture;
 use emulator_tests::vpc::{Inbound, Lan, LanSetup};
 use emulator_tests::world::Instance;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,6 +28,7 @@ fn instance() -> Instance {
 
 struct Told;
 
+#[async_trait]
 impl Metadata for Told {
     fn facts(&self) -> Option<Facts> {
         Some(Facts {
@@ -38,17 +39,18 @@ impl Metadata for Told {
         })
     }
 
-    fn role(&self) -> BoxFuture<'_, Result<RoleStatus, AwsError>> {
-        Box::pin(async { Ok(RoleStatus::NoProfile) })
+    async fn role(&self) -> Result<RoleStatus, AwsError> {
+        Ok(RoleStatus::NoProfile)
     }
 }
 
 /// Lets in what comes to port 8080.
 struct Rules;
 
+#[async_trait]
 impl Inbound for Rules {
-    fn allows(&self, port: u16, _source: Ipv4Addr) -> BoxFuture<'_, bool> {
-        Box::pin(async move { port == 8080 })
+    async fn allows(&self, port: u16, _source: Ipv4Addr) -> bool {
+        port == 8080
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::{name, register, unavailable};
 use crate::aws::{AwsError, Caller, Params, Region, Xml, known_region};
+use crate::backend::KeyFault;
 use crate::ec2::call::{Answer, Call};
 use crate::ec2::{lookup, snapshots, tag_specification};
-use crate::encryption::{self, KeyFault};
+use crate::encryption;
 use crate::world::{Change, Image, ImageState, Snapshot, SnapshotState, Tags, World};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -1,11 +1,11 @@
 //! `StartInstances`, `StopInstances`, `RebootInstances`, `TerminateInstances`: of all the instances
 //! named, or of none.
 
-use super::machines::{Bootable, PowerOff};
 use super::run::public_address;
 use super::{find, render, required_ids};
 use crate::aws::{AwsError, Params, Xml};
 use crate::ec2::call::{Answer, Call};
+use crate::machines::{Bootable, PowerOff};
 use crate::world::{Change, Instance, InstanceState, Interface, Reason, StateName, Volume, World};
 use std::collections::BTreeSet;
 use time::macros::format_description;

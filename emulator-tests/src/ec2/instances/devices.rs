@@ -1,10 +1,10 @@
 //! Block device mappings: the image's, with what the request changes; and the volumes of them.
 
 use crate::aws::{AwsError, Params};
+use crate::backend::KeyFault;
 use crate::ec2::call::Call;
 use crate::ec2::lookup;
 use crate::ec2::volumes::{Provision, choose_key, provision};
-use crate::encryption::KeyFault;
 use crate::world::{EbsDevice, Image, Reason, Snapshot};
 
 /// A mapping of a request.

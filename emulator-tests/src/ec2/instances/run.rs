@@ -1,7 +1,6 @@
 //! `RunInstances`.
 
 use super::devices::{self, Device};
-use super::machines::Bootable;
 use super::place::{self, Place, Wish};
 use super::{fit, metadata, parameters, render};
 use crate::aws::{AwsError, Caller, Params, Xml};
@@ -9,6 +8,7 @@ use crate::backend::{InstanceType, Network};
 use crate::ec2::call::{Answer, Call};
 use crate::ec2::volumes::from_snapshot;
 use crate::ec2::{lookup, tag_specification};
+use crate::machines::Bootable;
 use crate::world::{
     Attachment, Change, Image, Instance, InstanceProfile, InstanceState, Interface,
     MetadataOptions, Reason, Tags, Volume, World,

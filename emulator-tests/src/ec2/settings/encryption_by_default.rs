@@ -1,9 +1,10 @@
 //! Whether what is new is encrypted, and with which key where none is named.
 
 use super::{change, current};
-use crate::aws::Xml;
+use crate::aws::{AwsError, Xml};
+use crate::backend::{KeyFault, usable_key};
 use crate::ec2::call::{Answer, Call};
-use crate::encryption::{self, DEFAULT_KEY};
+use crate::encryption::DEFAULT_KEY;
 
 /// `EnableEbsEncryptionByDefault`, `DisableEbsEncryptionByDefault`.
 pub(super) fn set(call: &Call<'_>, on: bool) -> Answer {
@@ -43,9 +44,9 @@ pub(super) async fn set_key(call: &Call<'_>) -> Answer {
             .params
             .invalid("KmsKeyId", id, "the key is in another Region"));
     }
-    let key = encryption::usable(call.services, call.caller, id)
+    let key = usable_key(&*call.services.keys, call.caller, id)
         .await
-        .map_err(encryption::KeyFault::into_ec2)?;
+        .map_err(refused)?;
     change(call, |settings| settings.default_key = Some(key.clone()))?;
     Ok(leaf("kmsKeyId", &key))
 }
@@ -60,4 +61,13 @@ fn leaf(name: &str, value: &str) -> Xml {
     let mut xml = Xml::new();
     xml.leaf(name, value);
     xml
+}
+
+/// The error for a key that can't be the default.
+fn refused(fault: KeyFault) -> AwsError {
+    match fault {
+        KeyFault::NotFound(_) => AwsError::new("InvalidParameterValue", fault.to_string()),
+        KeyFault::Unusable { .. } => AwsError::new("InvalidKMSKey.InvalidState", fault.to_string()),
+        KeyFault::Unknown(error) => error,
+    }
 }

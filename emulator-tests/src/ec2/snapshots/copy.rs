@@ -2,9 +2,10 @@
 
 use super::{NO_VOLUME, describe, description, refuse_elsewhere};
 use crate::aws::{AwsError, Caller, Region, Xml, known_region};
+use crate::backend::KeyFault;
 use crate::ec2::call::{Answer, Call};
 use crate::ec2::{lookup, tag_specification};
-use crate::encryption::{self, KeyFault};
+use crate::encryption;
 use crate::world::{Change, Permissions, Snapshot, SnapshotState, World};
 
 /// What AWS says of a copy whose key, or whose source's key, can't be used.

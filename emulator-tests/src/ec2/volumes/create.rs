@@ -2,9 +2,9 @@
 
 use super::{check_zone, choose_key, describe, from_snapshot, provision};
 use crate::aws::{AwsError, Params, Xml};
+use crate::backend::KeyFault;
 use crate::ec2::call::{Answer, Call};
 use crate::ec2::{lookup, tag_specification};
-use crate::encryption::KeyFault;
 use crate::world::{Change, Snapshot, Volume, World};
 use sha2::{Digest, Sha256};
 

@@ -2,8 +2,9 @@
 
 use super::Provision;
 use crate::aws::Caller;
+use crate::backend::KeyFault;
 use crate::ec2::call::Call;
-use crate::encryption::{self, KeyFault};
+use crate::encryption;
 use crate::layers::Blank;
 use crate::services::Services;
 use crate::world::{Snapshot, Volume};

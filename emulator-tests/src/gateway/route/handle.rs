@@ -5,6 +5,7 @@ use super::digest::{check_checksum, check_digest};
 use super::read::{read, read_up_to};
 use super::{Failed, Shared, upset};
 use crate::aws::model::check_ec2;
+use crate::aws::operation;
 use crate::aws::{AwsError, Params, Protocol};
 use crate::checks::Checks;
 use crate::checks::delete::{self, Denied};
