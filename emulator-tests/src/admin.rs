@@ -5,10 +5,10 @@ mod guests;
 pub(crate) use guests::{ConsolePiece, ForwardWish};
 pub use guests::{ConsoleText, ForwardedPort, Forwarding, InstanceStatus};
 
-use crate::aws::Account;
 use crate::gateway::fault::{Counted, Rule};
-use crate::http::{Body, empty, full, read_at_most};
 use bytes::Bytes;
+use emulator_protocol::Account;
+use emulator_protocol::http::{Body, empty, full, read_at_most};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;

@@ -2,13 +2,13 @@
 
 mod temporary;
 
-use crate::aws::{Account, Region};
 use crate::gateway::{Config, Gateway, GatewayError, Limits};
-use crate::guests::{self, GuestError, Guests, PortForward, PortScan};
-use crate::localstack::{
+use emulator_guests::{GuestError, Guests, PortForward, PortScan};
+use emulator_localstack::{
     Choice, DEFAULT_IMAGE, Kind, Lease, LeaseError, LocalStack, Options, Progress, Silent,
     StartError,
 };
+use emulator_protocol::{Account, Region};
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -249,8 +249,8 @@ impl Builder {
     }
 
     /// How many instances are booted, and what they have.
-    fn guest_limits(&self) -> Result<Option<guests::Limits>, EmulatorError> {
-        let missing = guests::missing();
+    fn guest_limits(&self) -> Result<Option<emulator_guests::Limits>, EmulatorError> {
+        let missing = emulator_guests::missing();
         match (self.guests, missing) {
             (Some(0), _) => Ok(None),
             (Some(_), Some(program)) => Err(EmulatorError::NoMachines(program)),
@@ -259,8 +259,8 @@ impl Builder {
                 Ok(None)
             }
             (number, None) => {
-                let host = guests::Limits::of_host();
-                Ok(Some(guests::Limits {
+                let host = emulator_guests::Limits::of_host();
+                Ok(Some(emulator_guests::Limits {
                     guests: number.unwrap_or(host.guests),
                     ..host
                 }))

@@ -6,28 +6,29 @@
 //! client ──► gateway ──► scope, caller ──► faults ──► checks ──► ebs | ec2 ──► world, layers
 //!                                                        └─────► LocalStack
 //! ```
+//!
+//! Here are the gateway, its checks, the control API under `/_emulator/` and the handle of it all,
+//! [`Emulator`]; what they stand on are the crates in `crates/`.
 
 pub mod admin;
-pub mod aws;
-pub mod backend;
-pub mod checks;
-pub mod clock;
-pub mod ebs;
-pub mod ec2;
 pub mod emulator;
-pub mod encryption;
 pub mod gateway;
-pub mod guests;
-pub mod http;
-pub mod ids;
-pub mod imds;
-pub mod layers;
-pub mod localstack;
-pub mod machines;
-pub mod services;
-#[cfg(test)]
-mod testing;
-pub mod vpc;
-pub mod world;
+
+mod checks;
 
 pub use emulator::Emulator;
+
+/// What the handle's signatures name of AWS.
+pub mod aws {
+    pub use emulator_protocol::{Account, AwsError, Region};
+}
+
+/// What the handle's signatures name of instances that boot.
+pub mod guests {
+    pub use emulator_guests::{GuestError, Guests, PortForward, PortScan};
+}
+
+/// What the handle's signatures name of LocalStack.
+pub mod localstack {
+    pub use emulator_localstack::{Choice, Kind, Lease, LeaseError, Progress, Silent, StartError};
+}

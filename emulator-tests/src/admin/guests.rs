@@ -1,11 +1,11 @@
 //! What is asked of instances that are booted.
 
 use super::{Admin, AdminError, json};
-use crate::aws::{Account, Region};
-use crate::guests::PortScan;
-use crate::http::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use emulator_guests::PortScan;
+use emulator_protocol::http::Body;
+use emulator_protocol::{Account, Region};
 use http::Method;
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! Keys that S3, SQS and SSM use: remembered, and what is wrong with one in the words of each.
 
 use super::memory::Memory;
-use crate::aws::{AwsError, Caller};
-use crate::backend::{Key, KeyFault, Keys, Unusable, usable_key};
 use async_trait::async_trait;
+use emulator_backend::{Key, KeyFault, Keys, Unusable, usable_key};
+use emulator_protocol::{AwsError, Caller};
 use std::sync::Arc;
 
 /// Keys as last heard of.
@@ -149,7 +149,7 @@ impl Fault {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::testing::{DISABLED, KEY, TestKeys, caller};
+    use emulator_testing::{DISABLED, KEY, TestKeys, caller};
 
     #[tokio::test]
     async fn keys_that_can_not_be_used() {

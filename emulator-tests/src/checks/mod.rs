@@ -1,8 +1,6 @@
 //! What our security rests on and LocalStack leaves out: bucket policies, and whether a KMS key
 //! exists and is enabled.
 
-pub mod policy;
-
 mod kms;
 mod memory;
 mod principal;
@@ -10,12 +8,12 @@ mod s3;
 mod sqs;
 mod ssm;
 
-use crate::aws::operation::is_s3;
-use crate::aws::{AwsError, Caller};
-use crate::backend::Keys;
-use crate::clock::Clock;
-use crate::localstack::Upstream;
 use bytes::Bytes;
+use emulator_backend::Keys;
+use emulator_localstack::Upstream;
+use emulator_protocol::operation::is_s3;
+use emulator_protocol::{AwsError, Caller};
+use emulator_state::clock::Clock;
 use http::request::Parts;
 use kms::KnownKeys;
 use principal::Principals;

@@ -1,9 +1,9 @@
 //! Whose access key it is.
 
 use super::memory::Memory;
-use super::policy::Asker;
-use crate::aws::{AwsError, Caller};
-use crate::localstack::Upstream;
+use emulator_localstack::Upstream;
+use emulator_protocol::{AwsError, Caller};
+use iam_policy::Asker;
 
 /// Principals by access key.
 pub struct Principals {

@@ -2,9 +2,9 @@
 
 use super::kms::KnownKeys;
 use super::memory::Memory;
-use crate::aws::{AwsError, Caller};
-use crate::localstack::Upstream;
 use bytes::Bytes;
+use emulator_localstack::Upstream;
+use emulator_protocol::{AwsError, Caller};
 use http::request::Parts;
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! SSM: the key that a `SecureString` is encrypted with.
 
 use super::kms::KnownKeys;
-use crate::aws::{AwsError, Caller};
 use bytes::Bytes;
+use emulator_protocol::{AwsError, Caller};
 use http::request::Parts;
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ fn key_of(parts: &Parts, body: Option<&Bytes>) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::testing::{KEY, TestKeys, caller};
+    use emulator_testing::{KEY, TestKeys, caller};
     use std::sync::Arc;
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::http::full;
-use crate::testing::{DISABLED, KEY, TestKeys, caller, caller_of};
+use emulator_protocol::http::full;
+use emulator_testing::{DISABLED, KEY, TestKeys, caller, caller_of};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ async fn checks_on(answers: Answers) -> Checks {
 async fn answer(
     answers: &Answers,
     request: http::Request<hyper::body::Incoming>,
-) -> http::Response<crate::http::Body> {
+) -> http::Response<emulator_protocol::http::Body> {
     let scope = request.headers()["authorization"]
         .to_str()
         .unwrap()

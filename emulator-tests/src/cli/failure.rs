@@ -1,7 +1,8 @@
 //! How a failed command is told: the chain of causes once, a hint, and the exit code.
 
+use emulator_localstack::StartError;
 use emulator_tests::emulator::EmulatorError;
-use emulator_tests::localstack::StartError;
+
 use error_class::Chain;
 use serde::{Deserialize, Serialize};
 use std::error::Error;

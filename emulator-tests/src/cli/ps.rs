@@ -106,8 +106,8 @@ fn age(seconds: i64) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use emulator_protocol::{Account, Region};
     use emulator_tests::admin::ForwardedPort;
-    use emulator_tests::aws::{Account, Region};
     use time::macros::datetime;
 
     #[test]

@@ -1,10 +1,10 @@
 //! The emulator that runs on a data directory, found by the file that it leaves there.
 
 use super::{Class, Failure};
+use emulator_localstack::{Lease, LeaseError};
+use emulator_protocol::{Account, Region};
 use emulator_tests::admin::Admin;
-use emulator_tests::aws::{Account, Region};
 use emulator_tests::emulator::{Parts, lock_file};
-use emulator_tests::localstack::{Lease, LeaseError};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{ErrorKind, Write};

@@ -2,10 +2,10 @@
 
 use super::{Class, DataArg, Failure, Running, host};
 use clap::Args;
+use emulator_localstack::{Choice, Lease, Progress};
+use emulator_protocol::Region;
 use emulator_tests::Emulator;
-use emulator_tests::aws::Region;
 use emulator_tests::emulator::{Builder, lock_file};
-use emulator_tests::localstack::{Choice, Lease, Progress};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::path::Path;

@@ -4,8 +4,7 @@ use super::progress::Spinner;
 use super::serve::{How, Line, Setup};
 use super::{Class, Failure, Running, host};
 use clap::Args;
-use emulator_tests::guests;
-use emulator_tests::localstack::Progress;
+use emulator_localstack::Progress;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -70,8 +69,8 @@ impl Up {
         let said = what_does_not_boot(
             running.guests,
             asked_for,
-            guests::missing(),
-            guests::has_uefi,
+            emulator_guests::missing(),
+            emulator_guests::has_uefi,
         );
         if let Some(said) = said {
             say!("emulator: {said}");

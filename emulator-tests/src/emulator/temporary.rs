@@ -1,7 +1,7 @@
 //! Temporary directories, and those that killed processes have left.
 
 use super::lock_file;
-use crate::localstack::Lease;
+use emulator_localstack::Lease;
 use rustix::process::geteuid;
 use std::fs;
 use std::io;
@@ -54,7 +54,7 @@ fn is_old(file: &Path) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::{YOUNG, lock_file, remove_if_left};
-    use crate::localstack::Lease;
+    use emulator_localstack::Lease;
     use std::fs::{self, File};
     use std::path::Path;
     use std::time::SystemTime;

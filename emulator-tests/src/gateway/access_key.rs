@@ -4,7 +4,7 @@
 //! temporary keys (`LKIA…`, `LSIA…`) carry the account in base32; AWS's (`AKIA…`, `ASIA…`) carry one
 //! too, which LocalStack ignores, so that a real key that strays here never names a real account.
 
-use crate::aws::Account;
+use emulator_protocol::Account;
 
 /// Where an account's number begins in the 40 bits that a key carries.
 const OFFSET: u64 = 1 << 39;

@@ -1,8 +1,8 @@
 //! Answers and errors, as each of AWS's protocols writes them.
 
-use crate::aws::operation::is_s3;
-use crate::aws::{AwsError, Protocol, Xml};
-use crate::http::{Response, empty, full};
+use emulator_protocol::http::{Response, empty, full};
+use emulator_protocol::operation::is_s3;
+use emulator_protocol::{AwsError, Protocol, Xml};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::json;

@@ -6,7 +6,7 @@
 //! name with dots is covered by none, there as here.
 
 use super::GatewayError;
-use crate::aws::Region;
+use emulator_protocol::Region;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,

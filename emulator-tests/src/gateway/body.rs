@@ -1,8 +1,8 @@
 //! Request bodies from the network: a sender that stalls is noticed, one that is not listened to
 //! still gets its answer.
 
-use crate::http::{Body, BodyError, Stalled};
 use bytes::Bytes;
+use emulator_protocol::http::{Body, BodyError, Stalled};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use std::future::Future;
@@ -55,7 +55,7 @@ impl<T: Through> hyper::body::Body for Passing<T> {
 /// A request's body.
 pub(crate) fn of_client(body: Incoming, stall: Duration, expects_continue: bool) -> Body {
     if body.is_end_stream() {
-        return crate::http::empty();
+        return emulator_protocol::http::empty();
     }
     FromClient {
         inner: Some(body),

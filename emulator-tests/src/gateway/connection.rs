@@ -4,7 +4,7 @@ use super::Limits;
 use super::client::connected;
 use super::route::{Cut, Entrance, Shared};
 use super::watch::Watched;
-use crate::http::Response;
+use emulator_protocol::http::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};

@@ -19,18 +19,18 @@ mod watch;
 mod writers;
 
 use crate::checks::Checks;
-use crate::clock::{Clock, SystemClock};
-use crate::ebs;
-use crate::guests::{Guests, Limits as GuestLimits, Setup, Storage, forget_machines};
-use crate::ids::Ids;
-use crate::layers::Layers;
-use crate::localstack::Upstream;
-use crate::machines::{Machines, Records};
-use crate::services::Services;
-use crate::world::{Store, StoreError};
 use at_work::AtWork;
 use authority::Authority;
 use connection::Listeners;
+use emulator_ec2::Services;
+use emulator_ec2::ebs;
+use emulator_ec2::{Machines, Records};
+use emulator_guests::{Guests, Limits as GuestLimits, Setup, Storage, forget_machines};
+use emulator_localstack::Upstream;
+use emulator_state::clock::{Clock, SystemClock};
+use emulator_state::ids::Ids;
+use emulator_state::layers::Layers;
+use emulator_state::world::{Store, StoreError};
 use route::Shared;
 use state::State;
 use std::fs::File;
@@ -122,7 +122,7 @@ pub enum GatewayError {
     Store(#[from] StoreError),
     /// What is written down of instances that ran.
     #[error(transparent)]
-    Guests(#[from] crate::aws::AwsError),
+    Guests(#[from] emulator_protocol::AwsError),
     /// The certificate authority's key or certificates.
     #[error("the certificate authority in the data directory can't be used")]
     Certificate(#[from] rcgen::Error),
@@ -189,7 +189,7 @@ impl Gateway {
         };
         let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let network: Arc<dyn crate::backend::Network> = Arc::new(upstream.clone());
+        let network: Arc<dyn emulator_backend::Network> = Arc::new(upstream.clone());
         forget_machines(&store, clock.now())?;
         // An entrance of their own, on a port of its own: what they may not ask is told apart there.
         let mut entrance = None;

@@ -2,8 +2,8 @@
 
 use super::body;
 use super::route::Shared;
-use crate::aws::AwsError;
-use crate::http::{Request, Response};
+use emulator_protocol::AwsError;
+use emulator_protocol::http::{Request, Response};
 use http::{HeaderMap, HeaderName, header};
 use tokio::time::timeout;
 

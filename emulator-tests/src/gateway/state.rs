@@ -1,7 +1,7 @@
 //! The little that the gateway itself remembers, in `gateway.json`.
 
 use super::GatewayError;
-use crate::aws::{Account, AwsError};
+use emulator_protocol::{Account, AwsError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Writes that S3 does in one step and LocalStack in several: completions of uploads, and writes on
 //! a condition. For each object there is one at a time, and whoever reads it waits.
 
-use crate::aws::operation;
+use emulator_protocol::operation;
 use http::request::Parts;
 use http::{Method, header};
 use std::collections::HashMap;

@@ -1,9 +1,9 @@
 //! A gateway, what is behind it, and a client that signs in form.
 
 use bytes::Bytes;
+use emulator_protocol::http::{Body, empty, full};
 use emulator_tests::admin::Admin;
 use emulator_tests::gateway::{Config, Gateway, Limits};
-use emulator_tests::http::{Body, empty, full};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -206,7 +206,7 @@ static PIECE: [u8; 64 << 10] = [0; 64 << 10];
 
 impl hyper::body::Body for Zeros {
     type Data = Bytes;
-    type Error = emulator_tests::http::BodyError;
+    type Error = emulator_protocol::http::BodyError;
 
     fn poll_frame(
         mut self: std::pin::Pin<&mut Self>,

@@ -47,7 +47,7 @@ async fn two_hundred_mebibytes_pass_each_way_with_flat_memory() {
     for (name, value) in signature("s3") {
         request = request.header(name, value);
     }
-    let request = request.body(emulator_tests::http::empty()).unwrap();
+    let request = request.body(emulator_protocol::http::empty()).unwrap();
     let mut body = host.client.request(request).await.unwrap().into_body();
     let mut read = 0;
     while let Some(frame) = body.frame().await {

@@ -2,8 +2,8 @@
 
 use super::host::{Host, signature_at, signed_lines};
 use base64::Engine;
+use emulator_protocol::http::empty;
 use emulator_tests::gateway::{Config, Gateway, GatewayError, Limits};
-use emulator_tests::http::empty;
 use http::Request;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};

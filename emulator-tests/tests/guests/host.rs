@@ -1,8 +1,9 @@
 //! What the tests see of this host.
 
+use emulator_guests as guests;
+use emulator_localstack::Choice;
+use emulator_tests::Emulator;
 use emulator_tests::emulator::Builder;
-use emulator_tests::localstack::Choice;
-use emulator_tests::{Emulator, guests};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,11 +1,11 @@
 //! QEMU on a network of ours.
 
 use async_trait::async_trait;
-use emulator_tests::aws::AwsError;
-use emulator_tests::clock::SystemClock;
-use emulator_tests::imds::{Facts, Metadata, RoleStatus};
-use emulator_tests::vpc::{Inbound, Lan, LanSetup};
-use emulator_tests::world::Instance;
+use emulator_guests::imds::{Facts, Metadata, RoleStatus};
+use emulator_guests::vpc::{Inbound, Lan, LanSetup};
+use emulator_protocol::AwsError;
+use emulator_state::clock::SystemClock;
+use emulator_state::world::Instance;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Stdio;

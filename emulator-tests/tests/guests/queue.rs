@@ -4,8 +4,9 @@ use super::aws::{PATIENCE, text};
 use super::host;
 use super::instances::{client, image_of};
 use super::sector;
+use emulator_guests as guests;
+use emulator_tests::Emulator;
 use emulator_tests::admin::Admin;
-use emulator_tests::{Emulator, guests};
 
 /// The instances that `emulator ps` shows as waiting.
 fn waiting(emulator: &Emulator) -> Vec<String> {

@@ -5,7 +5,7 @@ use crate::host::{
     assert_listens_on_loopback_only, assert_loopback_only, builder, eventually, has_container,
     state,
 };
-use emulator_tests::localstack::{Choice, DEFAULT_IMAGE, Kind, Lease};
+use emulator_localstack::{Choice, DEFAULT_IMAGE, Kind, Lease};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

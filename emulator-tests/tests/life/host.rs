@@ -1,7 +1,7 @@
 //! What the tests see of this host.
 
+use emulator_localstack::{Choice, DEFAULT_IMAGE, Docker, StartError};
 use emulator_tests::emulator::{Builder, Emulator};
-use emulator_tests::localstack::{Choice, DEFAULT_IMAGE, Docker, StartError};
 use std::env;
 use std::fs;
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! LocalStack as a process.
 
 use crate::host::{assert_loopback_only, builder, eventually, processes_of, sockets_of, state};
+use emulator_localstack::{Choice, StartError};
 use emulator_tests::emulator::EmulatorError;
-use emulator_tests::localstack::{Choice, StartError};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,7 +1,7 @@
 //! [The evaluation logic](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html)
 //! over several policies.
 
-use emulator_tests::checks::policy::{Asker, Context, Decision, Policy};
+use iam_policy::{Asker, Context, Decision, Policy};
 
 /// One call that an action of the table makes.
 #[derive(Clone)]

@@ -7,8 +7,8 @@ mod evaluate;
 mod table;
 mod world;
 
-use emulator_tests::checks::policy::Context;
 use evaluate::{Outcome, Step};
+use iam_policy::Context;
 use serde_json::{Value, json};
 use std::path::Path;
 use table::{ROWS, is_asked, page, render};

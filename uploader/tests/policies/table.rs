@@ -2,7 +2,7 @@
 
 use crate::evaluate::{Outcome, Step};
 use crate::world::{ACTORS, Actor, OTHER, OTHER_KEY, World};
-use emulator_tests::checks::policy::Context;
+use iam_policy::Context;
 
 const BEGIN: &str = "<!-- table: begin -->\n";
 const END: &str = "<!-- table: end -->";

@@ -1,7 +1,7 @@
 //! A vault with its policies, and those who come to it.
 
 use crate::evaluate::{Outcome, Policies, Step, evaluate};
-use emulator_tests::checks::policy::{Asker, Kind, Policy, parse, parse_kind};
+use iam_policy::{Asker, Kind, Policy, parse, parse_kind};
 use serde_json::{Value, json};
 use uploader::vault::policy::KeyArns;
 use uploader::vault::{Keys, Names, Part, ROLE_POLICY, Setting, State, desired};

@@ -1,8 +1,8 @@
 //! What is known of a bucket.
 
-use crate::aws::{Account, AwsError, Caller, Region};
-use crate::checks::policy::{self, Policy};
-use crate::localstack::Upstream;
+use emulator_localstack::Upstream;
+use emulator_protocol::{Account, AwsError, Caller, Region};
+use iam_policy::Policy;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -77,7 +77,7 @@ pub async fn ask(
     };
     let policy = match found.policy {
         None => None,
-        Some(text) => Some(policy::parse(&text).map_err(|error| {
+        Some(text) => Some(iam_policy::parse(&text).map_err(|error| {
             AwsError::unavailable(format!(
                 "LocalStack has a policy of bucket {name} that can't be read: {error}"
             ))
@@ -86,7 +86,7 @@ pub async fn ask(
     Ok(Some(Bucket {
         owner: owner(upstream, caller, accounts, expected, name).await?,
         region: found.region,
-        public: policy.as_ref().is_some_and(policy::is_public),
+        public: policy.as_ref().is_some_and(iam_policy::is_public),
         policy,
         default_key: found.default_key,
         block: AccessBlock {

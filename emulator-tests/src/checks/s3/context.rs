@@ -2,9 +2,9 @@
 
 use super::bucket::Bucket;
 use super::request::S3Request;
-use crate::aws::Caller;
-use crate::checks::policy::{Asker, Context};
+use emulator_protocol::Caller;
 use http::request::Parts;
+use iam_policy::{Asker, Context};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

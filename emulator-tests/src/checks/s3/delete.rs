@@ -1,8 +1,8 @@
 //! `DeleteObjects`: each object is judged by itself. What is denied is left out of the request, and
 //! told in its answer.
 
-use crate::aws::{AwsError, Xml, xml_text};
 use bytes::Bytes;
+use emulator_protocol::{AwsError, Xml, xml_text};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use std::ops::Range;

@@ -12,15 +12,15 @@ mod request;
 
 use super::kms::KnownKeys;
 use super::memory::Memory;
-use super::policy::{self, Asker, Context, Decision};
 use super::principal::Principals;
-use crate::aws::{Account, AwsError, Caller};
-use crate::clock::Clock;
-use crate::localstack::Upstream;
 use bucket::{Accounts, Bucket};
 use bytes::Bytes;
 use delete::Denied;
+use emulator_localstack::Upstream;
+use emulator_protocol::{Account, AwsError, Caller};
+use emulator_state::clock::Clock;
 use http::request::Parts;
+use iam_policy::{Asker, Context, Decision};
 use request::{S3Request, arn};
 use std::sync::Arc;
 
@@ -363,10 +363,10 @@ fn check_new_policy(bucket: &Bucket, name: &str, body: Option<&Bytes>) -> Result
     let text = body.ok_or_else(|| {
         AwsError::unavailable("the gateway did not read the policy that it has to judge")
     })?;
-    let malformed = |error: policy::Malformed| AwsError::new("MalformedPolicy", error.0);
-    let new = policy::parse(text).map_err(malformed)?;
-    policy::check_for_bucket(&new, name).map_err(malformed)?;
-    if bucket.block.policy && policy::is_public(&new) {
+    let malformed = |error: iam_policy::Malformed| AwsError::new("MalformedPolicy", error.0);
+    let new = iam_policy::parse(text).map_err(malformed)?;
+    iam_policy::check_for_bucket(&new, name).map_err(malformed)?;
+    if bucket.block.policy && iam_policy::is_public(&new) {
         return Err(denied(
             "User is not authorized to perform: s3:PutBucketPolicy because public policies are \
              prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
@@ -439,7 +439,7 @@ fn in_region_of(caller: &Caller, key: &str) -> Caller {
     let region = key
         .strip_prefix("arn:")
         .and_then(|it| it.split(':').nth(2))
-        .and_then(crate::aws::Region::parse);
+        .and_then(emulator_protocol::Region::parse);
     if let Some(region) = region {
         caller.region = region;
     }

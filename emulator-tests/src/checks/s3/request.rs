@@ -1,7 +1,7 @@
 //! What an S3 request asks for, and which actions that takes.
 
 use super::operations;
-use crate::aws::operation::s3_target;
+use emulator_protocol::operation::s3_target;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;

@@ -2,8 +2,8 @@
 
 use crate::gateway::body::{Polled, Through};
 use crate::gateway::route::Cut;
-use crate::http::{Body, BodyError};
 use bytes::{Bytes, BytesMut};
+use emulator_protocol::http::{Body, BodyError};
 use hyper::body::{Body as _, Frame, SizeHint};
 use std::future::Future;
 use std::pin::Pin;
@@ -170,7 +170,7 @@ impl Through for Corrupt {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::http::full;
+    use emulator_protocol::http::full;
     use http_body_util::BodyExt;
 
     #[tokio::test]

@@ -1,9 +1,9 @@
 //! The rules in force, their counts, and the file that keeps them.
 
 use super::rule::{Fault, Rule};
-use crate::aws::AwsError;
 use crate::gateway::GatewayError;
 use crate::gateway::state::{read_json, write_json};
+use emulator_protocol::AwsError;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

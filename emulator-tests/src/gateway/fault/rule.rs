@@ -1,6 +1,6 @@
 //! Rules: which requests something happens to, and what.
 
-use crate::aws::AwsError;
+use emulator_protocol::AwsError;
 use serde::{Deserialize, Serialize};
 
 /// What a rule says: the requests it is about, which of them it fires for, and what happens then.

@@ -1,9 +1,9 @@
 //! A request on its way.
 
-use crate::aws::{AwsError, Caller, Protocol};
 use crate::gateway::answer::{self, Context};
 use crate::gateway::scope::{Fault, Refusal};
-use crate::http::{Body, Request, Response};
+use emulator_protocol::http::{Body, Request, Response};
+use emulator_protocol::{AwsError, Caller, Protocol};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};

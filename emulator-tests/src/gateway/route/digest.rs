@@ -1,9 +1,9 @@
 //! Bodies, held against the digest that was signed.
 
 use super::asked::Asked;
-use crate::aws::AwsError;
 use crate::gateway::scope::Fault;
 use base64::Engine;
+use emulator_protocol::AwsError;
 use sha2::{Digest, Sha256};
 
 /// Holds a body against the digest that was signed.

@@ -1,8 +1,8 @@
 //! Bodies that are read whole.
 
-use crate::aws::AwsError;
-use crate::http::{Body, ReadError, Stalled, read_at_most};
 use bytes::Bytes;
+use emulator_protocol::AwsError;
+use emulator_protocol::http::{Body, ReadError, Stalled, read_at_most};
 
 /// Most bytes of a body that is read whole: of every service but S3, and of EBS but for blocks.
 const MOST_WHOLE: usize = 4 << 20;

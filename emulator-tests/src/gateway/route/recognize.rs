@@ -2,10 +2,10 @@
 
 use super::Shared;
 use super::asked::Asked;
-use crate::aws::{Account, Caller, Region};
 use crate::gateway::answer::{self, Context};
 use crate::gateway::scope::{Identity, Scope, identify};
-use crate::http::Response;
+use emulator_protocol::http::Response;
+use emulator_protocol::{Account, Caller, Region};
 use http::request::Parts;
 use http::{Method, header};
 

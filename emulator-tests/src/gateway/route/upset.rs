@@ -3,7 +3,7 @@
 use super::Failed;
 use super::asked::Asked;
 use crate::gateway::fault::{self, Side};
-use crate::http::{Body, Response};
+use emulator_protocol::http::{Body, Response};
 use http_body_util::BodyExt;
 use std::time::Duration;
 

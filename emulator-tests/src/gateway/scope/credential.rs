@@ -2,8 +2,8 @@
 
 use super::times::basic;
 use super::{Fault, Refusal, Scope};
-use crate::aws::{Region, known_region};
 use crate::gateway::access_key::account_of;
+use emulator_protocol::{Region, known_region};
 use time::{Duration, OffsetDateTime};
 
 /// The region of a request that names none, as in LocalStack.

@@ -12,9 +12,9 @@ mod times;
 
 pub(crate) use refusal::{Fault, Refusal};
 
-use crate::aws::operation::is_s3;
-use crate::aws::{Account, Region};
 use credential::Credential;
+use emulator_protocol::operation::is_s3;
+use emulator_protocol::{Account, Region};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};

@@ -3,7 +3,7 @@
 use super::credential::Credential;
 use super::times::basic_time;
 use super::{Fault, Refusal, SKEW, Scope, version_2};
-use crate::aws::operation::is_s3;
+use emulator_protocol::operation::is_s3;
 use http::request::Parts;
 use time::Duration;
 

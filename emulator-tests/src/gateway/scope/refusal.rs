@@ -1,6 +1,6 @@
 //! Why a signature is no good, in the words of each protocol.
 
-use crate::aws::{AwsError, Protocol};
+use emulator_protocol::{AwsError, Protocol};
 
 /// Why a signature is no good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::aws::Protocol;
+use emulator_protocol::Protocol;
 use time::macros::datetime;
 
 const GOOD: &str = "AWS4-HMAC-SHA256 Credential=111111111111/20260131/us-east-1/ec2/aws4_request, \
