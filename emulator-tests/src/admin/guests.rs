@@ -1,70 +1,14 @@
 //! What is asked of instances that are booted.
 
-use super::{Admin, AdminError, json};
+use super::client::{Admin, AdminError, json};
+use super::messages::{ConsolePiece, ForwardWish, ForwardedPort, InstanceStatus};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use emulator_guests::PortScan;
 use emulator_protocol::http::Body;
-use emulator_protocol::{Account, Region};
 use http::Method;
 use http_body_util::BodyExt;
-use serde::{Deserialize, Serialize};
-use std::net::{Ipv4Addr, SocketAddr};
-use time::OffsetDateTime;
-
-/// An instance, as `emulator ps` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceStatus {
-    /// `i-…`.
-    pub id: String,
-    /// Whose it is.
-    pub account: Account,
-    /// Where it is.
-    pub region: Region,
-    /// `t3.micro`.
-    pub instance_type: String,
-    /// `running`.
-    pub state: String,
-    /// Whether it is booted; if not, it is a record.
-    pub booted: bool,
-    /// Whether it waits until another guest ends.
-    pub waits: bool,
-    /// Process of the QEMU that runs it, if one does.
-    pub pid: Option<u32>,
-    /// `ami-…`.
-    pub image: String,
-    /// Its address in its subnet.
-    pub private_ip: Ipv4Addr,
-    /// Processors.
-    pub cpus: u32,
-    /// Memory.
-    pub memory_mib: u32,
-    /// When it came into its state.
-    #[serde(with = "time::serde::rfc3339")]
-    pub since: OffsetDateTime,
-    /// Ports of this machine that lead into it.
-    pub forwards: Vec<ForwardedPort>,
-}
-
-/// A port that leads into an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForwardedPort {
-    /// Where this machine listens.
-    pub host: SocketAddr,
-    /// The instance's port.
-    pub guest: u16,
-}
-
-/// A piece of a console.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ConsolePiece {
-    /// Which byte of the console it begins with.
-    pub(crate) start: u64,
-    /// The bytes, in Base64.
-    pub(crate) bytes: String,
-    /// Whether there may be more.
-    pub(crate) live: bool,
-}
+use std::net::SocketAddr;
 
 /// A piece of a console, and whether there may be more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,15 +19,6 @@ pub struct ConsoleText {
     pub next: u64,
     /// Whether the instance runs.
     pub live: bool,
-}
-
-/// Which port is to lead where.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ForwardWish {
-    pub(crate) instance: String,
-    pub(crate) guest_port: u16,
-    pub(crate) host_port: u16,
 }
 
 /// A port that leads into an instance for as long as this is held.

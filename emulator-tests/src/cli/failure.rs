@@ -2,7 +2,6 @@
 
 use emulator_localstack::StartError;
 use emulator_tests::emulator::EmulatorError;
-
 use error_class::Chain;
 use serde::{Deserialize, Serialize};
 use std::error::Error;

@@ -5,7 +5,7 @@
 //! `*.s3.us-east-1.amazonaws.com` for buckets, and the same of the dual-stack endpoints. A bucket's
 //! name with dots is covered by none, there as here.
 
-use super::GatewayError;
+use super::error::GatewayError;
 use emulator_protocol::Region;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,

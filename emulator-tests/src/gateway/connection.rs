@@ -1,8 +1,9 @@
 //! Connections: accepted, told apart by their first byte, and served until they end or time out.
 
-use super::Limits;
 use super::client::connected;
-use super::route::{Cut, Entrance, Shared};
+use super::config::Limits;
+use super::endpoint::{Endpoint, Entrance};
+use super::fault::Cut;
 use super::watch::Watched;
 use emulator_protocol::http::Response;
 use hyper::body::Incoming;
@@ -52,7 +53,7 @@ impl Listeners {
 pub(super) async fn serve(
     listeners: Listeners,
     tls: TlsAcceptor,
-    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
     stop: impl Future<Output = ()> + Send,
 ) {
     let graceful = GracefulShutdown::new();
@@ -64,8 +65,9 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, entrance)) => {
-                let shared = Arc::clone(&shared);
-                let connection = connect(stream, entrance, tls.clone(), shared, graceful.watcher());
+                let endpoint = Arc::clone(&endpoint);
+                let connection =
+                    connect(stream, entrance, tls.clone(), endpoint, graceful.watcher());
                 tokio::spawn(connection);
             }
             Err(error) => {
@@ -78,7 +80,7 @@ pub(super) async fn serve(
         }
     }
     drop(listeners);
-    if timeout(shared.limits.drain, graceful.shutdown())
+    if timeout(endpoint.limits.drain, graceful.shutdown())
         .await
         .is_err()
     {
@@ -90,13 +92,13 @@ async fn connect(
     stream: TcpStream,
     entrance: Entrance,
     tls: TlsAcceptor,
-    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
     watcher: Watcher,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
-    let limits = shared.limits.clone();
+    let limits = endpoint.limits.clone();
     let mut first = [0];
     match timeout(limits.header, stream.peek(&mut first)).await {
         Ok(Ok(1)) => {}
@@ -105,24 +107,29 @@ async fn connect(
     }
     let stream = Watched::new(stream, limits.stall);
     if first[0] != HANDSHAKE {
-        return talk(stream, entrance, false, shared, watcher).await;
+        return talk(stream, entrance, false, endpoint, watcher).await;
     }
     match timeout(limits.header, tls.accept(stream)).await {
-        Ok(Ok(stream)) => talk(stream, entrance, true, shared, watcher).await,
+        Ok(Ok(stream)) => talk(stream, entrance, true, endpoint, watcher).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
-async fn talk<S>(stream: S, entrance: Entrance, secure: bool, shared: Arc<Shared>, watcher: Watcher)
-where
+async fn talk<S>(
+    stream: S,
+    entrance: Entrance,
+    secure: bool,
+    endpoint: Arc<Endpoint>,
+    watcher: Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let shared = Arc::clone(&shared);
-        async move { isolated(shared, request, entrance, secure).await }
+        let endpoint = Arc::clone(&endpoint);
+        async move { isolated(endpoint, request, entrance, secure).await }
     });
-    let limits: &Limits = &shared.limits;
+    let limits: &Limits = &endpoint.limits;
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
@@ -136,15 +143,15 @@ where
 /// Answers in a task of its own: a panic ends this request and nothing else, and what a client
 /// asked for is done whether or not it waits, but for what is done only so that it gets it.
 async fn isolated(
-    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
     request: hyper::Request<Incoming>,
     entrance: Entrance,
     secure: bool,
 ) -> Result<Response, Cut> {
-    let panicked = shared.after_panic(&request);
+    let panicked = endpoint.after_panic(&request);
     // hyper drops this future, and with it our end, when the client closes the connection.
     let (_connected, client) = connected();
-    match tokio::spawn(shared.answer(request, entrance, secure, client)).await {
+    match tokio::spawn(endpoint.answer(request, entrance, secure, client)).await {
         Ok(answer) => answer,
         Err(_) => Ok(panicked()),
     }

@@ -2,144 +2,54 @@
 //! request's signature, to our own services or to LocalStack.
 
 mod access_key;
-mod admin;
 mod answer;
 mod at_work;
 mod authority;
 mod body;
 mod client;
+mod config;
 mod connection;
+mod control;
+mod endpoint;
+mod error;
 pub mod fault;
-mod guests;
+mod json_file;
 mod proxy;
+mod read;
 mod route;
 mod scope;
 mod state;
 mod watch;
 mod writers;
 
+pub use config::{Config, Limits};
+pub use error::GatewayError;
+
 use crate::checks::Checks;
 use at_work::AtWork;
 use authority::Authority;
 use connection::Listeners;
-use emulator_ec2::Services;
-use emulator_ec2::ebs;
-use emulator_ec2::{Machines, Records};
-use emulator_guests::{Guests, Limits as GuestLimits, Setup, Storage, forget_machines};
+use control::{Control, Instances};
+use emulator_ec2::{Machines, Records, Services, ebs};
+use emulator_guests::{Guests, Setup, Storage, forget_machines};
 use emulator_localstack::Upstream;
 use emulator_state::clock::{Clock, SystemClock};
 use emulator_state::ids::Ids;
 use emulator_state::layers::Layers;
-use emulator_state::world::{Store, StoreError};
-use route::Shared;
+use emulator_state::world::Store;
+use endpoint::Endpoint;
+use fault::Book;
+use proxy::Proxy;
+use route::Router;
 use state::State;
 use std::fs::File;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use writers::Writers;
-
-/// How a gateway is set up.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where to listen: a loopback address; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Where LocalStack listens.
-    pub localstack: SocketAddr,
-    /// Where records, layers, the certificate authority and fault rules are kept.
-    pub data: PathBuf,
-    /// Where identifiers and noise come from.
-    pub seed: u64,
-    /// How many instances are booted, and what they have; `None` boots nothing.
-    pub guests: Option<GuestLimits>,
-    /// Whether somebody will start an emulator on these data again.
-    pub keep: bool,
-}
-
-/// How long a gateway waits.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// For a request's head, the next request on an idle connection, and a TLS handshake.
-    pub header: Duration,
-    /// For the next piece of a body, in either direction.
-    pub stall: Duration,
-    /// For LocalStack to begin an answer.
-    pub answer: Duration,
-    /// For requests that run when the gateway stops.
-    pub drain: Duration,
-    /// How long states that pass by themselves last.
-    pub settle: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            header: Duration::from_secs(60),
-            stall: Duration::from_secs(30),
-            answer: Duration::from_secs(300),
-            drain: Duration::from_secs(5),
-            settle: Duration::from_secs(1),
-        }
-    }
-}
-
-/// Why a gateway does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// Anyone on the network could use it.
-    #[error("{0} is not a loopback address")]
-    NotLoopback(SocketAddr),
-    /// The port is taken, or not ours.
-    #[error("can't listen on {address}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        cause: io::Error,
-    },
-    /// Two gateways on one directory would write over each other's records.
-    #[error("another emulator uses the data directory {0}")]
-    InUse(PathBuf),
-    /// A file in the data directory.
-    #[error("{path} can't be {what}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// `read`, `written`.
-        what: &'static str,
-        /// Why.
-        #[source]
-        cause: io::Error,
-    },
-    /// The records.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What is written down of instances that ran.
-    #[error(transparent)]
-    Guests(#[from] emulator_protocol::AwsError),
-    /// The certificate authority's key or certificates.
-    #[error("the certificate authority in the data directory can't be used")]
-    Certificate(#[from] rcgen::Error),
-    /// TLS.
-    #[error("TLS can't be set up")]
-    Tls(#[from] rustls::Error),
-}
-
-impl GatewayError {
-    fn file(path: &Path, what: &'static str, cause: io::Error) -> Self {
-        Self::File {
-            path: path.to_owned(),
-            what,
-            cause,
-        }
-    }
-}
 
 /// An endpoint that is bound and not yet served.
 pub struct Gateway {
@@ -147,7 +57,12 @@ pub struct Gateway {
     address: SocketAddr,
     authority: Arc<Authority>,
     tls: TlsAcceptor,
-    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
+    faults: Arc<Book>,
+    /// Instances that are booted, if any are.
+    guests: Option<Guests>,
+    /// Whether the data are kept.
+    keep: bool,
     /// Held as long as the gateway lives.
     _lock: File,
 }
@@ -238,22 +153,31 @@ impl Gateway {
         };
         let authority = Arc::new(Authority::open(data)?);
         let tls = TlsAcceptor::from(Arc::new(Arc::clone(&authority).server()?));
-        let shared = Arc::new(Shared {
-            services,
-            checks: Checks::new(upstream.clone(), Arc::new(upstream.clone()), clock.clone()),
-            upstream,
-            host_clock: Arc::new(SystemClock::default()),
-            clock,
-            state,
-            faults: fault::Book::open(data)?,
-            writers: Writers::default(),
-            at_work: AtWork::default(),
-            limits,
+        let faults = Arc::new(Book::open(data)?);
+        let at_work = Arc::new(AtWork::default());
+        let control = Control {
             address,
+            localstack: upstream.address(),
             ca_bundle: authority.bundle().to_owned(),
-            guests,
-            keep: config.keep,
-        });
+            clock: Arc::clone(&clock),
+            state,
+            faults: Arc::clone(&faults),
+            at_work: Arc::clone(&at_work),
+            instances: Instances {
+                store: Arc::clone(&services.store),
+                clock: clock.clone(),
+                guests: guests.clone(),
+            },
+        };
+        let router = Router {
+            services,
+            checks: Checks::new(upstream.clone(), Arc::new(upstream.clone()), clock),
+            proxy: Proxy::new(upstream, limits.answer),
+            faults: Arc::clone(&faults),
+            writers: Writers::default(),
+            at_work,
+            host_clock: Arc::new(SystemClock::default()),
+        };
         Ok(Self {
             listeners: Listeners {
                 host: listener,
@@ -262,7 +186,14 @@ impl Gateway {
             address,
             authority,
             tls,
-            shared,
+            endpoint: Arc::new(Endpoint {
+                router,
+                control,
+                limits,
+            }),
+            faults,
+            guests,
+            keep: config.keep,
             _lock: lock,
         })
     }
@@ -279,16 +210,16 @@ impl Gateway {
 
     /// Instances that are booted, if any are.
     pub fn guests(&self) -> Option<&Guests> {
-        self.shared.guests.as_ref()
+        self.guests.as_ref()
     }
 
     /// Answers requests until `stop` is ready, and finishes those that run, for a few seconds.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) {
-        connection::serve(self.listeners, self.tls, Arc::clone(&self.shared), stop).await;
-        if let Some(guests) = &self.shared.guests {
-            guests.end(self.shared.keep).await;
+        connection::serve(self.listeners, self.tls, self.endpoint, stop).await;
+        if let Some(guests) = &self.guests {
+            guests.end(self.keep).await;
         }
-        if let Err(error) = self.shared.faults.close() {
+        if let Err(error) = self.faults.close() {
             tracing::warn!(%error, "the counts of fault rules are lost");
         }
     }

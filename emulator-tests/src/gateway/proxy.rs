@@ -1,10 +1,11 @@
 //! Passing requests on to LocalStack, as they are.
 
 use super::body;
-use super::route::Shared;
+use emulator_localstack::Upstream;
 use emulator_protocol::AwsError;
 use emulator_protocol::http::{Request, Response};
 use http::{HeaderMap, HeaderName, header};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// Headers between two neighbours only (RFC 9110 section 7.6.1). `Expect` is one of them here: we
@@ -21,26 +22,41 @@ const HOP_BY_HOP: &[&str] = &[
     "upgrade",
 ];
 
-/// LocalStack's answer.
-pub(super) async fn pass(shared: &Shared, mut request: Request) -> Result<Response, AwsError> {
-    strip(request.headers_mut());
-    let (head, sent) = request.into_parts();
-    let (sent, hold) = body::held(sent);
-    let request = Request::from_parts(head, sent);
-    let waiting = shared.limits.answer;
-    let mut response = timeout(waiting, shared.upstream.send(request))
-        .await
-        .map_err(|_| {
-            AwsError::unavailable(format!(
-                "LocalStack at {} did not answer in {} s",
-                shared.upstream.address(),
-                waiting.as_secs()
-            ))
-        })??;
-    // Also if it comes early: no more of the request is of use.
-    hold.take_away();
-    strip(response.headers_mut());
-    Ok(response)
+/// The way to LocalStack.
+pub(super) struct Proxy {
+    upstream: Upstream,
+    /// How long it may take to begin an answer.
+    answers_within: Duration,
+}
+
+impl Proxy {
+    pub(super) fn new(upstream: Upstream, answers_within: Duration) -> Self {
+        Self {
+            upstream,
+            answers_within,
+        }
+    }
+
+    /// LocalStack's answer.
+    pub(super) async fn pass(&self, mut request: Request) -> Result<Response, AwsError> {
+        strip(request.headers_mut());
+        let (head, sent) = request.into_parts();
+        let (sent, hold) = body::held(sent);
+        let request = Request::from_parts(head, sent);
+        let mut response = timeout(self.answers_within, self.upstream.send(request))
+            .await
+            .map_err(|_| {
+                AwsError::unavailable(format!(
+                    "LocalStack at {} did not answer in {} s",
+                    self.upstream.address(),
+                    self.answers_within.as_secs()
+                ))
+            })??;
+        // Also if it comes early: no more of the request is of use.
+        hold.take_away();
+        strip(response.headers_mut());
+        Ok(response)
+    }
 }
 
 fn strip(headers: &mut HeaderMap) {

@@ -1,7 +1,7 @@
 //! Bodies to which something happens.
 
+use super::cut::Cut;
 use crate::gateway::body::{Polled, Through};
-use crate::gateway::route::Cut;
 use bytes::{Bytes, BytesMut};
 use emulator_protocol::http::{Body, BodyError};
 use hyper::body::{Body as _, Frame, SizeHint};

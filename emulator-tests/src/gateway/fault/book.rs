@@ -1,8 +1,8 @@
 //! The rules in force, their counts, and the file that keeps them.
 
 use super::rule::{Fault, Rule};
-use crate::gateway::GatewayError;
-use crate::gateway::state::{read_json, write_json};
+use crate::gateway::error::GatewayError;
+use crate::gateway::json_file::{read_json, write_json};
 use emulator_protocol::AwsError;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

@@ -2,9 +2,11 @@
 
 mod body;
 mod book;
+mod cut;
 mod rule;
 
 pub(crate) use body::{corrupt, cut, slow};
 pub use book::Counted;
 pub(crate) use book::{Book, Subject};
+pub(crate) use cut::Cut;
 pub use rule::{Fault, Refused, Rule, Side, When};

@@ -1,6 +1,5 @@
 //! Who asks, for which service.
 
-use super::Shared;
 use super::asked::Asked;
 use crate::gateway::answer::{self, Context};
 use crate::gateway::scope::{Identity, Scope, identify};
@@ -8,48 +7,47 @@ use emulator_protocol::http::Response;
 use emulator_protocol::{Account, Caller, Region};
 use http::request::Parts;
 use http::{Method, header};
+use time::OffsetDateTime;
 
-impl Shared {
-    /// Who asks, for which service.
-    pub(super) fn recognize(
-        &self,
-        parts: Parts,
-        secure: bool,
-        id: String,
-    ) -> Result<Asked, Box<Response>> {
-        let checked = identify(&parts).and_then(|identity| {
-            if let Identity::Signed(scope) = &identity {
-                scope.check_time(self.host_clock.now())?;
-            }
-            Ok(identity)
-        });
-        let (caller, service) = match checked {
-            Ok(Identity::Signed(scope)) => signed(scope, secure),
-            Ok(Identity::Anonymous) => anonymous(&parts, secure),
-            Err(refusal) => {
-                let service = if refusal.service.is_empty() {
-                    "s3"
-                } else {
-                    &refusal.service
-                };
-                let protocol = answer::protocol(service, &parts);
-                let context = Context {
-                    protocol,
-                    service,
-                    request: &parts,
-                    request_id: &id,
-                };
-                return Err(Box::new(answer::error(&refusal.error(protocol), &context)));
-            }
-        };
-        Ok(Asked {
-            protocol: answer::protocol(&service, &parts),
-            parts,
-            caller,
-            service,
-            id,
-        })
-    }
+/// Who asks, for which service; signatures are held against the time `now`.
+pub(super) fn recognize(
+    parts: Parts,
+    secure: bool,
+    now: OffsetDateTime,
+    id: String,
+) -> Result<Asked, Box<Response>> {
+    let checked = identify(&parts).and_then(|identity| {
+        if let Identity::Signed(scope) = &identity {
+            scope.check_time(now)?;
+        }
+        Ok(identity)
+    });
+    let (caller, service) = match checked {
+        Ok(Identity::Signed(scope)) => signed(scope, secure),
+        Ok(Identity::Anonymous) => anonymous(&parts, secure),
+        Err(refusal) => {
+            let service = if refusal.service.is_empty() {
+                "s3"
+            } else {
+                &refusal.service
+            };
+            let protocol = answer::protocol(service, &parts);
+            let context = Context {
+                protocol,
+                service,
+                request: &parts,
+                request_id: &id,
+            };
+            return Err(Box::new(answer::error(&refusal.error(protocol), &context)));
+        }
+    };
+    Ok(Asked {
+        protocol: answer::protocol(&service, &parts),
+        parts,
+        caller,
+        service,
+        id,
+    })
 }
 
 fn signed(scope: Scope, secure: bool) -> (Caller, String) {

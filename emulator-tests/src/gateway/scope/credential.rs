@@ -1,7 +1,8 @@
 //! What a signature says of itself: who signed, for which day, region and service.
 
+use super::refusal::{Fault, Refusal};
+use super::signature::Scope;
 use super::times::basic;
-use super::{Fault, Refusal, Scope};
 use crate::gateway::access_key::account_of;
 use emulator_protocol::{Region, known_region};
 use time::{Duration, OffsetDateTime};

@@ -6,37 +6,20 @@
 mod credential;
 mod query;
 mod refusal;
+mod signature;
 #[cfg(test)]
 mod tests;
 mod times;
 
 pub(crate) use refusal::{Fault, Refusal};
+pub(crate) use signature::Scope;
 
 use credential::Credential;
-use emulator_protocol::operation::is_s3;
-use emulator_protocol::{Account, Region};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use query::Query;
-use time::{Duration, OffsetDateTime};
-use times::{basic, header_time};
-
-/// How far a signature's time may be from ours.
-const SKEW: Duration = Duration::minutes(15);
-
-/// A signature's scope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Scope {
-    pub(crate) access_key: String,
-    pub(crate) account: Account,
-    pub(crate) region: Region,
-    pub(crate) service: String,
-    /// When it was signed.
-    time: OffsetDateTime,
-    /// How long it is good for, where the signature is in the URL.
-    presigned: Option<Duration>,
-}
+use times::header_time;
 
 /// Who a request says it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,39 +28,6 @@ pub(crate) enum Identity {
     Signed(Scope),
     /// Not signed by AWS's algorithms.
     Anonymous,
-}
-
-impl Scope {
-    /// Whether it was signed about now, or is still good.
-    pub(crate) fn check_time(&self, now: OffsetDateTime) -> Result<(), Refusal> {
-        let refuse = |fault, message: String| Err(Refusal::new(fault, &self.service, message));
-        if let Some(lifetime) = self.presigned {
-            if self.time - now > SKEW {
-                return refuse(Fault::Expired, "Request is not yet valid".to_owned());
-            }
-            if now > self.time + lifetime {
-                return refuse(Fault::Expired, "Request has expired".to_owned());
-            }
-            return Ok(());
-        }
-        if (self.time - now).abs() <= SKEW {
-            return Ok(());
-        }
-        if is_s3(&self.service) {
-            let message = "The difference between the request time and the current time is too \
-                           large.";
-            return refuse(Fault::Skewed, message.to_owned());
-        }
-        let relation = if self.time < now { "earlier" } else { "later" };
-        refuse(
-            Fault::Skewed,
-            format!(
-                "Signature not current: {} is more than 15 minutes {relation} than {}",
-                basic(self.time),
-                basic(now)
-            ),
-        )
-    }
 }
 
 /// Reads who signed a request, from `Authorization` or from the URL.
@@ -102,22 +52,12 @@ pub(crate) fn identify(request: &Parts) -> Result<Identity, Refusal> {
         "AWS4-HMAC-SHA256" | "AWS4-ECDSA-P256-SHA256" => {
             signed(request, algorithm, fields).map(Identity::Signed)
         }
-        "AWS" => Err(version_2()),
+        "AWS" => Err(Refusal::version_2()),
         _ if algorithm.starts_with("AWS4-") => {
             incomplete("Unsupported AWS 'algorithm' in the Authorization header")
         }
         _ => Ok(Identity::Anonymous),
     }
-}
-
-/// Signature version 2, which S3 refuses for whatever is younger than 2020, and others for longer.
-fn version_2() -> Refusal {
-    Refusal::new(
-        Fault::Incomplete,
-        "s3",
-        "The authorization mechanism you have provided is not supported. Please use \
-         AWS4-HMAC-SHA256.",
-    )
 }
 
 /// A request that nobody signed, unless it is one that has to be.

@@ -1,8 +1,9 @@
 //! A signature in the URL.
 
 use super::credential::Credential;
+use super::refusal::{Fault, Refusal};
+use super::signature::{SKEW, Scope};
 use super::times::basic_time;
-use super::{Fault, Refusal, SKEW, Scope, version_2};
 use emulator_protocol::operation::is_s3;
 use http::request::Parts;
 use time::Duration;
@@ -56,7 +57,7 @@ impl Query {
 
     pub(super) fn scope(&self) -> Result<Scope, Refusal> {
         if self.version_2 {
-            return Err(version_2());
+            return Err(Refusal::version_2());
         }
         let credential = Credential::parse(
             self.credential.as_deref().unwrap_or_default(),

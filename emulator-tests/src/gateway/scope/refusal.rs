@@ -38,6 +38,16 @@ impl Refusal {
         }
     }
 
+    /// Signature version 2, which S3 refuses for whatever is younger than 2020, and others for longer.
+    pub(super) fn version_2() -> Self {
+        Self::new(
+            Fault::Incomplete,
+            "s3",
+            "The authorization mechanism you have provided is not supported. Please use \
+             AWS4-HMAC-SHA256.",
+        )
+    }
+
     /// The same in the words of a protocol.
     pub(crate) fn error(&self, protocol: Protocol) -> AwsError {
         let (code, status) = match (protocol, self.fault) {

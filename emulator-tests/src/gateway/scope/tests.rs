@@ -3,6 +3,7 @@
 
 use super::*;
 use emulator_protocol::Protocol;
+use time::Duration;
 use time::macros::datetime;
 
 const GOOD: &str = "AWS4-HMAC-SHA256 Credential=111111111111/20260131/us-east-1/ec2/aws4_request, \

@@ -1,20 +1,20 @@
 //! `/_emulator/instances` and `/_emulator/forwards`: instances that are booted.
 
-use super::answer::plain_json;
-use super::route::Shared;
-use crate::admin::{ConsolePiece, ForwardWish, ForwardedPort, InstanceStatus};
+use crate::admin::messages::{ConsolePiece, ForwardWish, ForwardedPort, InstanceStatus};
+use crate::gateway::answer::plain_json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use emulator_guests::{GuestError, Guests, PortForward, PortScan};
 use emulator_protocol::AwsError;
 use emulator_protocol::http::{BodyError, Response};
-use emulator_state::clock::Clock as _;
-use emulator_state::world::Instance;
+use emulator_state::clock::Clock;
+use emulator_state::world::{Instance, Store};
 use error_class::Chain;
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -24,17 +24,24 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the instance still runs.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What is known of instances.
+pub(in crate::gateway) struct Instances {
+    pub(in crate::gateway) store: Arc<Store>,
+    pub(in crate::gateway) clock: Arc<dyn Clock>,
+    /// Instances that are booted, if any are.
+    pub(in crate::gateway) guests: Option<Guests>,
+}
+
 /// All instances.
-pub(super) fn list(shared: &Shared) -> Vec<InstanceStatus> {
-    let now = shared.clock.now();
-    let instances: Vec<Instance> = shared
-        .services
+pub(super) fn list(known: &Instances) -> Vec<InstanceStatus> {
+    let now = known.clock.now();
+    let instances: Vec<Instance> = known
         .store
         .read(|world| world.instances.values().cloned().collect());
     instances
         .into_iter()
         .map(|it| {
-            let guest = shared.guests.as_ref().and_then(|guests| guests.status(&it));
+            let guest = known.guests.as_ref().and_then(|guests| guests.status(&it));
             let forwards = guest.iter().flat_map(|it| &it.forwards);
             InstanceStatus {
                 state: it.state.name(now).name.to_owned(),
@@ -63,7 +70,7 @@ pub(super) fn list(shared: &Shared) -> Vec<InstanceStatus> {
 
 /// A piece of an instance's console.
 pub(super) fn console(
-    shared: &Shared,
+    known: &Instances,
     id: &str,
     query: Option<&str>,
 ) -> Result<ConsolePiece, AwsError> {
@@ -78,8 +85,8 @@ pub(super) fn console(
             }
         }
     }
-    exists(shared, id)?;
-    let Some(guests) = &shared.guests else {
+    exists(known, id)?;
+    let Some(guests) = &known.guests else {
         return Ok(ConsolePiece {
             start: 0,
             bytes: String::new(),
@@ -97,18 +104,18 @@ pub(super) fn console(
 }
 
 /// Which ports of an instance something listens on.
-pub(super) async fn ports(shared: &Shared, id: &str) -> Result<PortScan, AwsError> {
-    exists(shared, id)?;
+pub(super) async fn ports(known: &Instances, id: &str) -> Result<PortScan, AwsError> {
+    exists(known, id)?;
     let not_running = || refused(GuestError::NotRunning(id.to_owned()));
-    let guests = shared.guests.as_ref().ok_or_else(not_running)?;
+    let guests = known.guests.as_ref().ok_or_else(not_running)?;
     guests.scan_ports(id).await.map_err(refused)
 }
 
 /// Lets a port lead into an instance, until whoever asked is gone, or the instance.
-pub(super) async fn forward(shared: &Shared, wish: ForwardWish) -> Result<Response, AwsError> {
-    exists(shared, &wish.instance)?;
+pub(super) async fn forward(known: &Instances, wish: ForwardWish) -> Result<Response, AwsError> {
+    exists(known, &wish.instance)?;
     let not_running = || refused(GuestError::NotRunning(wish.instance.clone()));
-    let guests = shared.guests.as_ref().ok_or_else(not_running)?;
+    let guests = known.guests.as_ref().ok_or_else(not_running)?;
     let forward = guests
         .forward(&wish.instance, wish.guest_port, wish.host_port)
         .await
@@ -155,11 +162,8 @@ async fn hold(
     drop(forward);
 }
 
-fn exists(shared: &Shared, id: &str) -> Result<(), AwsError> {
-    let found = shared
-        .services
-        .store
-        .read(|world| world.instances.contains_key(id));
+fn exists(known: &Instances, id: &str) -> Result<(), AwsError> {
+    let found = known.store.read(|world| world.instances.contains_key(id));
     if found {
         return Ok(());
     }

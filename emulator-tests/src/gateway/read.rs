@@ -8,7 +8,7 @@ use emulator_protocol::http::{Body, ReadError, Stalled, read_at_most};
 const MOST_WHOLE: usize = 4 << 20;
 
 /// Reads a body that is not too long.
-pub(in crate::gateway) async fn read(body: Body) -> Result<Bytes, AwsError> {
+pub(super) async fn read(body: Body) -> Result<Bytes, AwsError> {
     read_up_to(body, MOST_WHOLE).await
 }
 

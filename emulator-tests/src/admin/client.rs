@@ -1,10 +1,6 @@
 //! A client of the emulator's own questions, under `/_emulator/`.
 
-mod guests;
-
-pub(crate) use guests::{ConsolePiece, ForwardWish};
-pub use guests::{ConsoleText, ForwardedPort, Forwarding, InstanceStatus};
-
+use super::messages::{Advance, Clock, Fresh, Status};
 use crate::gateway::fault::{Counted, Rule};
 use bytes::Bytes;
 use emulator_protocol::Account;
@@ -16,60 +12,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use time::OffsetDateTime;
 
 /// Most bytes of an answer.
 const MOST_ANSWER: usize = 16 << 20;
-
-/// Where the emulator is and how it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Its version.
-    pub version: String,
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Where its LocalStack listens.
-    pub localstack: SocketAddr,
-    /// The certificate of its authority, in PEM.
-    pub ca_bundle: PathBuf,
-    /// The time, as the services have it.
-    #[serde(with = "time::serde::rfc3339")]
-    pub now: OffsetDateTime,
-    /// How far that is ahead of the host's.
-    pub ahead_seconds: i64,
-    /// How many fault rules are in force.
-    pub faults: usize,
-    /// How many requests are being answered, by account; those whose client has gone, too.
-    pub at_work: BTreeMap<String, usize>,
-    /// How many instances are booted at a time; none if instances are records.
-    pub guests: Option<usize>,
-}
-
-/// The services' time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clock {
-    /// The time, as the services have it.
-    #[serde(with = "time::serde::rfc3339")]
-    pub now: OffsetDateTime,
-    /// How far that is ahead of the host's.
-    pub ahead_seconds: i64,
-}
-
-/// How far to put the clock forward.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Advance {
-    pub(crate) advance_seconds: i64,
-}
-
-/// An account that nobody has yet.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Fresh {
-    pub(crate) account: Account,
-}
 
 /// What the emulator refuses.
 #[derive(Deserialize)]
@@ -193,7 +139,7 @@ impl Admin {
         self.ask(Method::DELETE, "faults", None).await
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
@@ -215,7 +161,7 @@ impl Admin {
     }
 
     /// Asks, and gives the answer's body if it is no refusal.
-    async fn open(
+    pub(super) async fn open(
         &self,
         method: Method,
         path: &str,
@@ -250,7 +196,7 @@ impl Admin {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<Bytes, AdminError> {
+pub(super) fn json(value: &impl Serialize) -> Result<Bytes, AdminError> {
     serde_json::to_vec(value)
         .map(Bytes::from)
         .map_err(|error| AdminError::Refused(error.to_string()))
