@@ -1,4 +1,4 @@
-"""One image in several regions: made there, or copied from the first; and what is there is left."""
+"""One image in several regions: made there, or copied from where it is made; and what is there is left."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from flow.sample import sample, written
 from harness.target import content, wait
 from harness.waiting import LONG, until
 
-HERE, THERE = "us-east-1", "eu-west-1"
+HERE, THERE, ELSEWHERE = "us-east-1", "eu-west-1", "eu-central-1"
 BOTH = ("--region", HERE, "--region", THERE)
 CONVERTED = ("--via", "convert")
 
@@ -137,10 +137,9 @@ def test_a_region_without_a_vault_gets_a_copy(uploader, aws, pack):
 def test_a_region_with_a_converter_makes_its_own(uploader, aws, agents, pack):
     done = uploader("publish", pack, *BOTH, parse=True)
     rows = by_region(done)
-    assert rows[THERE]["via"] == "convert" and "cheaper" in rows[THERE]["reason"]
-    # Which numbers are guesses is said, and which were seen.
-    assert "at the first region's " in rows[THERE]["reason"]
-    assert "(120 s and then 50 MB/s are assumed)" in rows[THERE]["reason"]
+    assert rows[THERE]["via"] == "convert"
+    assert rows[THERE]["reason"] == "there is a vault with a converter"
+    assert rows[HERE]["via"] is None and rows[HERE]["reason"] is None
     assert f"uploader: {THERE}: convert: {rows[THERE]['reason']}\n" in done.stderr
     for region in (HERE, THERE):
         assert f"uploader: {region}: request {rows[region]['request']} for web@" in done.stderr
@@ -169,10 +168,10 @@ def test_one_region_does_not_wait_for_the_other(
         assert [row["ami"]] == amis(aws, row["region"])
 
 
-def test_a_conversion_begins_once_the_way_is_seen_to_be_fast(
+def test_a_region_converts_by_the_rule_while_the_first_is_still_sending(
     uploader, aws, agents, fault, emulator, tmp_path
 ):
-    """The first region's push is not over, but has shown enough."""
+    """How fast or slow that is decides nothing."""
     pack = written(sample(blocks=40), tmp_path)
     where = ("--resource", bucket(aws, HERE))
     fault("s3", "CompleteMultipartUpload", "--status", "503", *where)
@@ -182,7 +181,70 @@ def test_a_conversion_begins_once_the_way_is_seen_to_be_fast(
         emulator.cli("fault", "clear")
         stdout, stderr = running.communicate(timeout=LONG)
     assert running.returncode == 0, stderr
-    assert "(convert: cheaper, and not slower: " in stdout and " to send at the first " in stdout
+    assert "(convert: there is a vault with a converter)" in stdout
+
+
+def test_a_vault_without_a_converter_gets_a_copy(uploader, aws, pack):
+    uploader("vault", "init", *BOTH)
+    with agent(uploader, aws, HERE):
+        rows = by_region(uploader("publish", pack, *BOTH, parse=True))
+    assert rows[THERE]["via"] == "copy"
+    assert rows[THERE]["reason"] == "the vault there has no converter"
+    assert amis(aws, THERE) == [rows[THERE]["ami"]]
+    # The image is not sent there, nor asked for; the copy has the key of the vault there.
+    s3 = aws.client("s3", region=THERE)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket(aws, THERE))
+    assert requests(uploader, *BOTH) == [(1, 0), (0, 0)]
+    key = aws.client("kms", region=THERE).describe_key(KeyId=f"alias/{VAULT}")
+    assert {it["KmsKeyId"] for it in snapshots(aws, THERE)} == {key["KeyMetadata"]["Arn"]}
+
+
+def test_the_first_region_that_can_convert_is_copied(uploader, aws, pack, tmp_path):
+    """Wherever it stands in the command. Of a disk, it is the one that knows the image."""
+    uploader("vault", "init", region=THERE)
+    raw, image = tmp_path / "web.img", sample()
+    size = image.manifest["size"]
+    raw.write_bytes(b"".join(image.put.get(at, bytes(2**19)) for at in range(size >> 19)))
+    for what in ((pack,), (raw, "--name", "disk", "--boot-mode", "bios")):
+        dry = uploader("publish", *what, *BOTH, "--dry-run", "--no-launch").stdout
+        assert f"would copy the AMI to {HERE} (copy: there is no vault)" in dry
+        with agent(uploader, aws, THERE):
+            rows = by_region(uploader("publish", *what, *BOTH, parse=True))
+            again = by_region(uploader("publish", *what, *BOTH, parse=True))
+        assert [it["error"] for it in rows.values()] == [None, None]
+        assert (rows[HERE]["via"], rows[THERE]["via"]) == ("copy", None)
+        assert rows[HERE]["digest"] == rows[THERE]["digest"]
+        found = content(aws.client("ebs", region=HERE), rows[HERE]["snapshot"])
+        assert {index: found[index] for index in image.data} == image.data
+        assert all(it["already_there"] for it in again.values())
+        assert {it: again[it]["ami"] for it in again} == {it: rows[it]["ami"] for it in rows}
+
+
+def test_where_the_first_region_fails_the_next_one_is_copied(uploader, aws, agents, fault, pack):
+    refused = ("--status", "403", "--code", "AccessDenied")
+    fault("s3", "PutObject", *refused, *packs(aws, HERE))
+    everywhere = (*BOTH, "--region", ELSEWHERE)
+    done = uploader("publish", pack, *everywhere, parse=True, check=False)
+    assert done.returncode == 3, done.stderr
+    rows = by_region(done)
+    assert "AccessDenied" in rows[HERE]["error"] and own(aws, HERE) == []
+    assert rows[THERE]["via"] == "convert" and [rows[THERE]["ami"]] == amis(aws, THERE)
+    assert rows[ELSEWHERE]["via"] == "copy" and rows[ELSEWHERE]["error"] is None
+    (copy,) = own(aws, ELSEWHERE)
+    assert copy["ImageId"] == rows[ELSEWHERE]["ami"]
+    tags = {it["Key"]: it["Value"] for it in copy["Tags"]}
+    assert tags["image-vault:request"] == rows[THERE]["request"]
+
+
+def test_where_no_region_can_convert_the_first_says_what_it_lacks(uploader, aws, pack):
+    done = uploader("publish", pack, *BOTH, parse=True, check=False)
+    rows = by_region(done)
+    one = uploader("publish", pack, "--region", HERE, check=False)
+    assert done.returncode == one.returncode != 0
+    assert rows[HERE]["error"] in one.stderr
+    assert rows[THERE]["via"] == "copy"
+    assert rows[THERE]["error"] == "no other region has made an AMI to copy"
+    assert own(aws, HERE) == own(aws, THERE) == []
 
 
 def test_a_disk_is_read_for_both(uploader, aws, agents, tmp_path):
@@ -225,7 +287,7 @@ def test_the_same_command_goes_on_where_it_failed(
     assert f"1 of 2 regions failed ({fails}); the same command goes on" in done.stderr
     if goes == THERE:
         assert rows[goes]["via"] == "convert"
-        assert rows[goes]["reason"] == "the first region has no AMI to copy"
+        assert rows[goes]["reason"] == "there is a vault with a converter"
     # Nothing is left where it failed.
     assert own(aws, fails) == snapshots(aws, fails) == []
     assert requests(uploader, "--region", fails) == [(0, 0)]

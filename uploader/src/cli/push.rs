@@ -196,7 +196,7 @@ impl Work {
             packs: plan.packs.clone(),
         });
         if !self.is_dry {
-            let pushed = send(place, image, plan, limits, |_| (), cancel).await?;
+            let pushed = send(place, image, plan, limits, cancel).await?;
             outcome.pushed = Some(pushed);
         }
         Ok(())
@@ -229,13 +229,12 @@ pub(crate) async fn plan(
     plan
 }
 
-/// Sends what is planned. `sent` is told of bytes as they are sent.
+/// Sends what is planned.
 pub(crate) async fn send(
     place: &Place,
     image: &Arc<Image>,
     plan: Plan,
     limits: &Limits,
-    sent: impl Fn(u64) + Send + Sync + 'static,
     cancel: &CancellationToken,
 ) -> Result<Pushed, PushError> {
     let Place { session, names, .. } = place;
@@ -246,11 +245,7 @@ pub(crate) async fn send(
     let told = {
         let line = line.clone();
         Arc::new(move |step| match step {
-            Step::Sent(bytes) => {
-                line.advance(bytes);
-                sent(bytes);
-            }
-            Step::Found(bytes) => line.advance(bytes),
+            Step::Sent(bytes) | Step::Found(bytes) => line.advance(bytes),
             Step::Read(_) => {}
         })
     };
@@ -260,7 +255,7 @@ pub(crate) async fn send(
 }
 
 /// Bytes that a vault lacks: 0 if it has the image.
-pub(crate) fn to_send(plan: &Plan) -> u64 {
+fn to_send(plan: &Plan) -> u64 {
     let delta = plan.delta.as_ref();
     let pack = delta.and_then(|delta| delta.pack.as_ref());
     pack.map_or(0, |pack| pack.record.size)

@@ -1,10 +1,10 @@
-//! An image in several regions: there already, converted there, or copied from the first.
+//! An image in several regions: there already, converted there, or copied from one that converts.
 
 mod choose;
 mod copy;
 mod image;
 mod there;
 
-pub use choose::{Choice, Facts, Rate, Via, choose};
+pub use choose::{Capabilities, Choice, Via, choose};
 pub use copy::{Copied, CopyError, Source, Wish, copy};
 pub use there::{Found, There, Vault, find, has_vault};

@@ -1,7 +1,7 @@
 //! `uploader publish`
 
-mod first;
 mod region;
+mod sources;
 
 use super::Failure;
 use super::aws_args::AwsArgs;
@@ -12,12 +12,13 @@ use super::push::LimitArgs;
 use super::regions::{Regions, at_once};
 use super::table::{Row, Table};
 use clap::{Args, ValueEnum};
-use first::first;
-use region::{Region, Work};
+use futures_util::future::join_all;
+use region::{Part, Region, Work};
+use sources::{Announcer, sources};
 use std::io::Write;
 use std::sync::Arc;
 use uploader::Class;
-use uploader::regions::{Vault, Via};
+use uploader::regions::{Capabilities, Choice, Vault, Via, choose};
 
 /// Send an image to the vault and make an AMI of it, in one go
 ///
@@ -33,10 +34,11 @@ use uploader::regions::{Vault, Via};
 /// and key that are asked for, is the result: no other is made, unless --again says so. So the same
 /// command goes on where it failed, and leaves the rest as it is.
 ///
-/// With several regions, all are worked on at once. The first gets the image and makes its AMI. Each
-/// other region does the same, or EC2 copies the first one's AMI there, encrypted with --kms-key, the
-/// vault's key there, or the account's own for volumes: which and why is said, and --via decides it.
-/// A region that fails does not hold up the others.
+/// With several regions, all are worked on at once. A region that has a vault and a converter (one
+/// that runs, or its AMI) gets the image and makes its AMI. To every other one, EC2 copies the AMI of
+/// the first that makes one, encrypted with --kms-key, the vault's key there, or the account's own for
+/// volumes. Which and why is said, and --via decides it for all but the first. A region that fails does
+/// not hold up the others.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
@@ -50,8 +52,8 @@ pub(crate) struct Publish {
     ami: AmiArgs,
     #[command(flatten, next_help_heading = "Push")]
     limits: LimitArgs,
-    /// How the regions after the first get their AMI [default: convert where that is cheaper and not
-    /// slower, else copy]
+    /// How the regions after the first get their AMI [default: convert where there is a vault with a
+    /// converter, else copy]
     #[arg(long, value_name = "WAY", value_enum)]
     via: Option<Way>,
     /// Make an AMI also where one is there already that is as asked for
@@ -95,7 +97,7 @@ impl Publish {
                     fleet,
                 });
             }
-            let via = self.via.map(|it| match it {
+            let via = self.via.map(|way| match way {
                 Way::Convert => Via::Convert,
                 Way::Copy => Via::Copy,
             });
@@ -108,13 +110,12 @@ impl Publish {
                 image: image.clone(),
                 limits: self.limits.limits().among(regions.len()),
                 vaults,
-                via,
                 is_dry: self.dry_run,
                 is_again: self.again,
                 cancel,
             };
             let table = Table {
-                regions: published(work, regions).await,
+                regions: published(work, regions, via).await,
                 is_dry: self.dry_run,
                 again: "the same command goes on with these, and leaves the others as they are",
             };
@@ -125,22 +126,47 @@ impl Publish {
 }
 
 /// Works on all regions at once.
-async fn published(work: Work, regions: Vec<Region>) -> Regions<Row> {
+async fn published(work: Work, regions: Vec<Region>, via: Option<Via>) -> Regions<Row> {
+    let parts = parts(&regions, via).await;
     let work = Arc::new(work);
-    let (first, news) = first();
-    let mut first = Some(first);
-    at_once(regions.into_iter().map(|region| {
+    at_once(regions.into_iter().zip(parts).map(|(region, part)| {
         let name = region.place.session.region.clone();
-        let (work, first, news) = (work.clone(), first.take(), news.clone());
-        let published = async move {
-            match first {
-                Some(first) => region.lead(&work, first).await,
-                None => region.follow(&work, news).await,
-            }
-        };
-        (name, published)
+        let work = work.clone();
+        (name, async move { region.publish(&work, part).await })
     }))
     .await
+}
+
+/// Each region's part; or why that is not known, which holds up no other region.
+async fn parts(regions: &[Region], via: Option<Via>) -> Vec<Result<Part, Failure>> {
+    let is_by_rule = via.is_none() && regions.len() > 1;
+    let asked = regions.iter().map(async |region| {
+        if is_by_rule {
+            region.capabilities().await
+        } else {
+            // What it lacks is said by the work itself.
+            Ok(Capabilities::default())
+        }
+    });
+    let asked = join_all(asked).await;
+    let known = asked
+        .iter()
+        .map(|answer| answer.as_ref().copied().unwrap_or_default());
+    let known: Vec<Capabilities> = known.collect();
+    let (sources, announcers) = sources(regions.len());
+    let chosen = choose(&known, via).into_iter().zip(announcers);
+    let part = |(choice, announcer): (Option<Choice>, Announcer)| match choice {
+        Some(choice) if choice.via == Via::Copy => Part::Copy {
+            choice,
+            sources: sources.clone(),
+        },
+        choice => Part::Convert { choice, announcer },
+    };
+    asked
+        .into_iter()
+        .zip(chosen.map(part))
+        .map(|(answer, part)| answer.map(|_| part))
+        .collect()
 }
 
 /// A copy of what is not waited for.

@@ -1,16 +1,15 @@
-//! One region's way to its AMI: it is there already, or made there, or a copy of the first region's.
+//! One region's way to its AMI: it is there already, or made there, or a copy of another region's.
 
 use super::super::Failure;
 use super::super::aws_args::Place;
 use super::super::convert::{AmiArgs, random};
 use super::super::follow::Followed;
-use super::super::push::{KEPT, plan, send, to_send};
+use super::super::push::{KEPT, plan, send};
 use super::super::regions::InRegion;
 use super::super::table::Row;
-use super::first::{First, Listener, Made, News};
 use super::no_copy;
+use super::sources::{Announcer, Sources};
 use std::sync::Arc;
-use std::time::Instant;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
@@ -19,10 +18,15 @@ use uploader::agent::{AgentError, Clock, vault_key};
 use uploader::fleet::Fleet;
 use uploader::push::{Image, Limits, Plan, PushError};
 use uploader::regions::{
-    Choice, CopyError, Facts, Found, Source, There, Vault, Via, Wish, choose, copy, find, has_vault,
+    Capabilities, Choice, CopyError, Found, Source, There, Vault, Via, Wish, copy, find, has_vault,
 };
 use uploader::request::ImageRef;
-use uuid::Uuid;
+
+/// What is chosen where a copy was begun before.
+const UNDER_WAY: Choice = Choice {
+    via: Via::Copy,
+    why: "one is under way",
+};
 
 /// What is to be done in all regions.
 pub(super) struct Work {
@@ -32,8 +36,6 @@ pub(super) struct Work {
     pub(super) limits: Limits,
     /// Of all regions: their records tell AMIs that are there.
     pub(super) vaults: Vec<Vault>,
-    /// What `--via` says.
-    pub(super) via: Option<Via>,
     pub(super) is_dry: bool,
     pub(super) is_again: bool,
     pub(super) cancel: CancellationToken,
@@ -46,85 +48,128 @@ pub(super) struct Region {
     pub(super) fleet: Option<Fleet>,
 }
 
+/// A region's part in the whole.
+pub(super) enum Part {
+    /// It makes the AMI, and says so to those that get a copy.
+    Convert {
+        /// Why, where there was a choice.
+        choice: Option<Choice>,
+        announcer: Announcer,
+    },
+    /// It gets a copy.
+    Copy {
+        choice: Choice,
+        /// The regions to copy from.
+        sources: Sources,
+    },
+}
+
+impl Work {
+    /// Waits for something, or for Ctrl-C.
+    async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.cancel.cancelled() => Err(Failure::interrupted()),
+        }
+    }
+}
+
 impl Region {
-    /// The first region's way: no other one's AMI is waited for.
-    pub(super) async fn lead(self, work: &Work, first: First) -> InRegion<Row> {
-        let mut it = InRegion::new(&self.place, Row::default());
-        let led = self.try_to_lead(work, &first, &mut it.what).await;
-        it.ended(&self.place, led)
+    /// What it has to make an AMI with.
+    pub(super) async fn capabilities(&self) -> Result<Capabilities, Failure> {
+        let Place { session, names, .. } = &self.place;
+        let vault = has_vault(session, names).await?;
+        Ok(Capabilities {
+            vault,
+            converter: vault && self.has_converter().await?,
+        })
     }
 
-    /// Another region's way.
-    pub(super) async fn follow(self, work: &Work, news: Listener) -> InRegion<Row> {
-        let mut it = InRegion::new(&self.place, Row::default());
-        let followed = self.try_to_follow(work, news, &mut it.what).await;
-        it.ended(&self.place, followed)
+    /// Whether a converter is there, or can be launched.
+    async fn has_converter(&self) -> Result<bool, Failure> {
+        let Some(fleet) = &self.fleet else {
+            // Somebody else sees to that.
+            return Ok(true);
+        };
+        let is_there = fleet
+            .look()
+            .await?
+            .pulses
+            .iter()
+            .any(|pulse| pulse.age <= FRESH);
+        Ok(is_there || fleet.has_ami().await?)
     }
 
-    async fn try_to_lead(&self, work: &Work, first: &First, row: &mut Row) -> Result<(), Failure> {
+    /// Sees to it that the region has the AMI.
+    pub(super) async fn publish(self, work: &Work, part: Result<Part, Failure>) -> InRegion<Row> {
+        let mut result = InRegion::new(&self.place, Row::default());
+        let row = &mut result.what;
+        let done = match part {
+            Ok(Part::Convert { choice, announcer }) => {
+                self.convert(work, choice, &announcer, row).await
+            }
+            Ok(Part::Copy { choice, sources }) => self.copy(work, choice, &sources, row).await,
+            Err(failure) => Err(failure),
+        };
+        result.ended(&self.place, done)
+    }
+
+    async fn convert(
+        &self,
+        work: &Work,
+        choice: Option<Choice>,
+        announcer: &Announcer,
+        row: &mut Row,
+    ) -> Result<(), Failure> {
         let plan = self.plan(work).await?;
         let image = of(&plan);
-        first.is_of(&image);
         row.image = Some(image.clone());
-        let source = match self.find(work, &image).await? {
+        announcer.image(&image);
+        let request = match self.find(work, &image).await? {
             Some(Found::There(there)) => {
-                let source = self.source(&there.ami, &there.name, there.request);
                 self.is_there(there, row);
-                Some(source)
+                row.request
             }
-            Some(Found::Coming(of)) => {
-                row.choice = Some(self.chosen(under_way()));
-                self.copied(work, &of, row).await?;
-                let copied = row.followed.as_ref();
-                copied.map(|it| self.source(&it.ami, &of.name, of.request))
+            Some(Found::Coming(source)) => {
+                row.choice = Some(self.chosen(UNDER_WAY));
+                self.copied(work, &source, row).await?;
+                Some(source.request)
             }
             None => {
-                let sent = first.sends();
-                self.convert(work, plan, || first.is_sent(), sent, row)
-                    .await?;
-                let (made, name) = (row.followed.as_ref(), row.ami_name.as_ref());
-                made.zip(name)
-                    .zip(row.request)
-                    .map(|((made, name), request)| self.source(&made.ami, name, request))
+                row.choice = choice.map(|choice| self.chosen(choice));
+                self.make(work, plan, row).await?;
+                row.request
             }
         };
-        first.is_sent();
-        first.made(source.map_or(Made::NotWaited, Made::Ami));
+        if let (Some(made), Some(name), Some(request)) = (&row.followed, &row.ami_name, request) {
+            announcer.ami(Source {
+                region: self.place.session.region.clone(),
+                ami: made.ami.clone(),
+                name: name.clone(),
+                request,
+            });
+        }
         Ok(())
     }
 
-    async fn try_to_follow(
+    async fn copy(
         &self,
         work: &Work,
-        mut news: Listener,
+        choice: Choice,
+        sources: &Sources,
         row: &mut Row,
     ) -> Result<(), Failure> {
-        let Place { session, names, .. } = &self.place;
-        let cancel = &work.cancel;
-        let has_vault = match work.via {
-            // What is missing is said by the push.
-            Some(via) => via == Via::Convert,
-            None => has_vault(session, names).await?,
-        };
-        let plan = match has_vault {
-            true => Some(self.plan(work).await?),
-            false => None,
-        };
-        let image = match (&plan, &*work.image) {
-            (Some(plan), _) => of(plan),
-            (None, Image::Pack(pack)) => ImageRef {
+        let no_source = || Failure::new(Class::Failed, "no other region has made an AMI to copy");
+        let image = match &*work.image {
+            Image::Pack(pack) => ImageRef {
                 name: pack.manifest.name.clone(),
                 digest: pack.digest,
             },
-            // Nobody but the first region has read it.
-            (None, Image::Disk(_)) => {
-                let told = |news: &News| match (&news.image, &news.made) {
-                    (Some(image), _) => Some(Ok(image.clone())),
-                    (None, Some(_)) => Some(Err(no_source())),
-                    (None, None) => None,
-                };
-                news.until(cancel, told).await??
-            }
+            // Only the regions that convert read it.
+            Image::Disk(_) => work
+                .unless_interrupted(sources.image())
+                .await?
+                .ok_or_else(no_source)?,
         };
         row.image = Some(image.clone());
         let coming = match self.find(work, &image).await? {
@@ -132,30 +177,25 @@ impl Region {
                 self.is_there(there, row);
                 return Ok(());
             }
-            Some(Found::Coming(of)) => Some(of),
+            Some(Found::Coming(source)) => Some(source),
             None => None,
         };
-        let choice = match &coming {
-            Some(_) => under_way(),
-            None => self.choice(work, plan.as_ref(), &mut news).await?,
-        };
-        let via = choice.via;
+        let choice = if coming.is_some() { UNDER_WAY } else { choice };
         row.choice = Some(self.chosen(choice));
-        match (via, plan) {
-            (Via::Convert, Some(plan)) => self.convert(work, plan, || (), |_| (), row).await,
-            _ if work.is_dry => Ok(()),
-            _ if work.ami.is_no_wait() => Err(no_copy(&session.region)),
-            _ => {
-                let source = match coming {
-                    Some(source) => source,
-                    None => match news.until(cancel, |it| it.made.clone()).await? {
-                        Made::Ami(source) => source,
-                        Made::NotWaited | Made::Failed => return Err(no_source()),
-                    },
-                };
-                self.copied(work, &source, row).await
-            }
+        if work.is_dry {
+            return Ok(());
         }
+        if work.ami.is_no_wait() {
+            return Err(no_copy(&self.place.session.region));
+        }
+        let source = match coming {
+            Some(source) => source,
+            None => work
+                .unless_interrupted(sources.ami())
+                .await?
+                .ok_or_else(no_source)?,
+        };
+        self.copied(work, &source, row).await
     }
 
     async fn plan(&self, work: &Work) -> Result<Plan, Failure> {
@@ -193,76 +233,20 @@ impl Region {
         });
     }
 
-    fn source(&self, ami: &str, name: &str, request: Uuid) -> Source {
-        Source {
-            region: self.place.session.region.clone(),
-            ami: ami.to_owned(),
-            name: name.to_owned(),
-            request,
-        }
-    }
-
-    /// Chooses, as soon as enough is known.
-    async fn choice(
-        &self,
-        work: &Work,
-        plan: Option<&Plan>,
-        news: &mut Listener,
-    ) -> Result<Choice, Failure> {
-        let mut facts = Facts::default();
-        if let (Some(plan), None) = (plan, work.via) {
-            facts = Facts {
-                vault: true,
-                converter: self.is_served().await?,
-                missing: to_send(plan),
-                size: plan.packs.iter().map(|it| it.size).sum(),
-                ..facts
-            };
-        }
-        let told = |news: &News| {
-            let facts = Facts {
-                source: news.made != Some(Made::Failed),
-                rate: news.rate(Instant::now()),
-                ..facts
-            };
-            choose(&facts, work.via)
-        };
-        news.until(&work.cancel, told).await
-    }
-
     /// Says what was chosen, and why.
     fn chosen(&self, choice: Choice) -> Choice {
         self.place.say(&format!("{}: {}", choice.via, choice.why));
         choice
     }
 
-    /// Whether a converter is there, or can be launched.
-    async fn is_served(&self) -> Result<bool, Failure> {
-        let Some(fleet) = &self.fleet else {
-            // Somebody else sees to that.
-            return Ok(true);
-        };
-        let is_there = fleet.look().await?.pulses.iter().any(|it| it.age <= FRESH);
-        Ok(is_there || fleet.has_ami().await?)
-    }
-
-    /// Sends the image, and has its AMI made. `sent` is told of bytes that are sent, `is_sent` when
-    /// all are.
-    async fn convert(
-        &self,
-        work: &Work,
-        plan: Plan,
-        is_sent: impl FnOnce(),
-        sent: impl Fn(u64) + Send + Sync + 'static,
-        row: &mut Row,
-    ) -> Result<(), Failure> {
+    /// Sends the image, and has its AMI made.
+    async fn make(&self, work: &Work, plan: Plan, row: &mut Row) -> Result<(), Failure> {
         let Work { ami, cancel, .. } = work;
         let image = of(&plan);
         if !work.is_dry {
-            let pushed = send(&self.place, &work.image, plan, &work.limits, sent, cancel);
+            let pushed = send(&self.place, &work.image, plan, &work.limits, cancel);
             pushed.await.map_err(|error| self.interrupted(error))?;
         }
-        is_sent();
         let request = ami.request(&self.place, image, self.vault.ami.clone())?;
         row.asks(&request);
         if !work.is_dry {
@@ -317,15 +301,4 @@ fn of(plan: &Plan) -> ImageRef {
         name: plan.name.clone(),
         digest: plan.digest,
     }
-}
-
-fn under_way() -> Choice {
-    Choice {
-        via: Via::Copy,
-        why: "one is under way".to_owned(),
-    }
-}
-
-fn no_source() -> Failure {
-    Failure::new(Class::Failed, "there is no AMI in the first region to copy")
 }
