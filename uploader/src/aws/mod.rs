@@ -1,8 +1,8 @@
 //! One set of AWS habits: clients as the SDK's default chain finds them, and what an error means.
 
+pub mod ec2;
 mod error;
 mod http;
-pub mod instances;
 mod lazy;
 mod metadata;
 pub mod roots;

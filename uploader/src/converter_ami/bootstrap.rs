@@ -10,7 +10,7 @@ use super::version::is_older;
 use crate::agent::action::Boot;
 use crate::agent::record::Parent;
 use crate::agent::vault_key;
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Kind, Session, ec2};
 use crate::blocks::{self, BlockPlan, Limits};
 use crate::image::ImageDigest;
 use crate::request::ImageRef;
@@ -157,18 +157,9 @@ async fn base(
     kms_key: &str,
     gib: u32,
 ) -> Result<Option<Base>, ConverterError> {
-    let answer = session
-        .ec2
-        .describe_snapshots()
-        .snapshot_ids(&current.snapshot)
-        .owner_ids("self")
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeSnapshots", error));
-    let snapshot = match answer {
-        Ok(answer) => answer.snapshots.unwrap_or_default().pop(),
-        Err(error) if matches!(error.kind, Kind::NotFound | Kind::Refused) => None,
-        Err(error) => return Err(error.into()),
+    let snapshot = match ec2::snapshot(session, &current.snapshot).await {
+        Err(error) if error.kind == Kind::Refused => None,
+        snapshot => snapshot?.filter(|it| it.owner_id() == Some(&session.account)),
     };
     let fits = snapshot.is_some_and(|it| {
         it.state() == Some(&SnapshotState::Completed)

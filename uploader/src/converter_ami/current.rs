@@ -5,11 +5,11 @@
 //! written only by who may use the vault's key, and the converter's role can't.
 
 use super::tags;
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Session, ec2};
 use crate::image::ImageDigest;
 use crate::vault::object::{self, If};
 use crate::vault::{Names, StoreError, images::fetch_manifest_at};
-use aws_sdk_ec2::types::{Image, ImageState};
+use aws_sdk_ec2::types::ImageState;
 use imgtool::pack::Manifest;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -109,44 +109,17 @@ pub async fn find(session: &Session, names: &Names) -> Result<Found, AwsError> {
 
 /// What the AMI of a record is.
 pub(super) async fn look(session: &Session, current: Current) -> Result<Found, AwsError> {
-    let image = describe(session, &current.ami).await?;
+    let image = ec2::own_image(session, &current.ami).await?;
     Ok(match image {
-        Some(image) if root_snapshot(&image) == Some(&*current.snapshot) => match image.state() {
-            Some(ImageState::Available) => Found::Available(current),
-            Some(ImageState::Pending | ImageState::Transient) => Found::Pending(current),
-            _ => Found::Gone(current),
-        },
+        Some(image) if ec2::root_snapshot(&image) == Some(&*current.snapshot) => {
+            match image.state() {
+                Some(ImageState::Available) => Found::Available(current),
+                Some(ImageState::Pending | ImageState::Transient) => Found::Pending(current),
+                _ => Found::Gone(current),
+            }
+        }
         _ => Found::Gone(current),
     })
-}
-
-/// The account's own image of this id.
-pub(crate) async fn describe(session: &Session, ami: &str) -> Result<Option<Image>, AwsError> {
-    let answer = session
-        .ec2
-        .describe_images()
-        .image_ids(ami)
-        .owners("self")
-        .include_deprecated(true)
-        .include_disabled(true)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeImages", error));
-    match answer {
-        Ok(answer) => Ok(answer.images.unwrap_or_default().pop()),
-        // An id that is none was not written by us.
-        Err(error) if error.kind == Kind::NotFound => Ok(None),
-        Err(error) if error.code.starts_with("InvalidAMIID.") => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// The snapshot of an image's root.
-pub(super) fn root_snapshot(image: &Image) -> Option<&str> {
-    let root = image.root_device_name()?;
-    let mut devices = image.block_device_mappings().iter();
-    let device = devices.find(|it| it.device_name() == Some(root))?;
-    device.ebs()?.snapshot_id()
 }
 
 /// The record, if there is one.

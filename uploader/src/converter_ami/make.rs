@@ -263,7 +263,7 @@ impl Order<'_> {
     async fn until_available(&self, ami: &str, cancel: &CancellationToken) -> Result<(), Stopped> {
         let mut waited = Duration::ZERO;
         while waited < MAX_WAIT {
-            let image = super::current::describe(self.session, ami).await?;
+            let image = crate::aws::ec2::own_image(self.session, ami).await?;
             match image.as_ref().and_then(|it| it.state()) {
                 Some(ImageState::Available) => return Ok(()),
                 Some(ImageState::Failed | ImageState::Error | ImageState::Invalid) => {

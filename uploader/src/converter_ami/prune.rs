@@ -1,10 +1,10 @@
 //! Converter AMIs that have had their day: those that another took the place of, and what a bootstrap
 //! that was killed left behind. What an instance still runs of stays.
 
-use super::current::{self, root_snapshot};
+use super::current;
 use super::{ConverterError, make, tags};
-use crate::aws::instances::{self, Instance};
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::ec2::instances::{self, Instance};
+use crate::aws::{AwsError, Kind, Session, ec2};
 use crate::image::ImageDigest;
 use crate::vault::Names;
 use aws_sdk_ec2::types::{Filter, Image, Snapshot};
@@ -71,7 +71,7 @@ pub async fn plan(
     let mut kept: BTreeSet<&str> = BTreeSet::new();
     for image in &images {
         let Some(id) = image.image_id() else { continue };
-        let root = root_snapshot(image);
+        let root = ec2::root_snapshot(image);
         let made = image
             .creation_date()
             .and_then(|it| OffsetDateTime::parse(it, &Rfc3339).ok());
@@ -92,17 +92,14 @@ pub async fn plan(
             prune.record &= !is_current(id);
             continue;
         }
-        let digest = image
-            .tags()
-            .iter()
-            .find(|it| it.key() == Some(tags::DIGEST));
+        let digest = ec2::tag(image.tags(), tags::DIGEST);
         prune.amis.push(Old {
             ami: id.to_owned(),
             snapshot: root.filter(|it| ours.contains(it)).map(str::to_owned),
-            digest: digest.and_then(|it| it.value()?.parse().ok()),
+            digest: digest.and_then(|digest| digest.parse().ok()),
         });
     }
-    let of_amis: BTreeSet<&str> = images.iter().filter_map(root_snapshot).collect();
+    let of_amis: BTreeSet<&str> = images.iter().filter_map(ec2::root_snapshot).collect();
     for snapshot in &snapshots {
         let Some(id) = snapshot.snapshot_id() else {
             continue;
@@ -168,49 +165,31 @@ pub async fn carry_out(
 
 /// The account's own images that are a converter's of this vault by tag and by name.
 async fn images(session: &Session, names: &Names) -> Result<Vec<Image>, AwsError> {
-    let answer = session
-        .ec2
-        .describe_images()
-        .owners("self")
-        .filters(tagged(names))
-        .include_deprecated(true)
-        .include_disabled(true)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeImages", error))?;
-    let mut images = answer.images.unwrap_or_default();
-    images.retain(|it| it.name().is_some_and(|it| tags::is_ami_name(names, it)));
+    let mut images = ec2::own_images(session, vec![tagged(names)]).await?;
+    images.retain(|image| {
+        image
+            .name()
+            .is_some_and(|name| tags::is_ami_name(names, name))
+    });
     Ok(images)
 }
 
 /// The account's own snapshots that are such images' by tag and by description.
 async fn snapshots(session: &Session, names: &Names) -> Result<Vec<Snapshot>, AwsError> {
-    let call = session
-        .ec2
-        .describe_snapshots()
-        .owner_ids("self")
-        .filters(tagged(names));
-    let mut pages = call.into_paginator().send();
-    let mut found = Vec::new();
+    let mut snapshots = match ec2::own_snapshots(session, vec![tagged(names)], usize::MAX).await {
+        // One went while they were listed: the next time, the others are.
+        Err(error) if error.kind == Kind::NotFound => Vec::new(),
+        snapshots => snapshots?,
+    };
     let prefix = tags::snapshot_prefix(names);
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("ec2 DescribeSnapshots", error));
-        let page = match page {
-            Err(error) if error.kind == Kind::NotFound => break,
-            page => page?,
-        };
-        let all = page.snapshots.unwrap_or_default().into_iter();
-        found.extend(all.filter(|it| {
-            let digest = it.description().and_then(|it| it.strip_prefix(&prefix));
-            digest.is_some_and(|it| it.parse::<ImageDigest>().is_ok())
-        }));
-    }
-    Ok(found)
+    snapshots.retain(|snapshot| {
+        let description = snapshot.description();
+        let digest = description.and_then(|description| description.strip_prefix(&prefix));
+        digest.is_some_and(|digest| digest.parse::<ImageDigest>().is_ok())
+    });
+    Ok(snapshots)
 }
 
 fn tagged(names: &Names) -> Filter {
-    Filter::builder()
-        .name(format!("tag:{}", tags::CONVERTER))
-        .values(&names.vault)
-        .build()
+    ec2::tag_filter(tags::CONVERTER, &names.vault)
 }

@@ -1,9 +1,9 @@
 //! Security groups: the converter's, which lets nothing in, and those of launched images.
 
 use super::error::FleetError;
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Kind, Session, ec2};
 use crate::vault::{Names, tags};
-use aws_sdk_ec2::types::{Filter, ResourceType, SecurityGroup, Tag, TagSpecification};
+use aws_sdk_ec2::types::{ResourceType, SecurityGroup, Tag, TagSpecification};
 
 /// What the converter's group is called.
 pub fn name(names: &Names) -> String {
@@ -62,20 +62,12 @@ fn closed(found: Option<SecurityGroup>) -> Result<Option<String>, FleetError> {
 }
 
 async fn find(session: &Session, name: &str, vpc: &str) -> Result<Option<SecurityGroup>, AwsError> {
-    let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
-    let answer = session
-        .ec2
-        .describe_security_groups()
-        .filters(filter("group-name", name))
-        .filters(filter("vpc-id", vpc))
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeSecurityGroups", error))?;
-    Ok(answer
-        .security_groups
-        .unwrap_or_default()
-        .into_iter()
-        .next())
+    let filters = vec![
+        ec2::filter("group-name", &[name]),
+        ec2::filter("vpc-id", &[vpc]),
+    ];
+    let groups = ec2::security_groups(session, filters).await?;
+    Ok(groups.into_iter().next())
 }
 
 /// The group of this name that [`create`] made and whose id it could not tell.
@@ -137,15 +129,13 @@ pub(crate) async fn delete(session: &Session, id: &str) -> Result<(), AwsError> 
 /// # Errors
 /// EC2 refuses.
 pub async fn all(session: &Session, names: &Names) -> Result<Vec<String>, AwsError> {
-    let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
-    let answer = session
-        .ec2
-        .describe_security_groups()
-        .filters(filter("group-name", &name(names)))
-        .filters(filter(&format!("tag:{}", tags::VAULT), &names.vault))
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeSecurityGroups", error))?;
-    let groups = answer.security_groups.unwrap_or_default();
-    Ok(groups.into_iter().filter_map(|it| it.group_id).collect())
+    let filters = vec![
+        ec2::filter("group-name", &[&name(names)]),
+        ec2::tag_filter(tags::VAULT, &names.vault),
+    ];
+    let groups = ec2::security_groups(session, filters).await?;
+    Ok(groups
+        .into_iter()
+        .filter_map(|group| group.group_id)
+        .collect())
 }

@@ -5,7 +5,8 @@ use super::error::{FleetError, Refused, is_about_type, refused};
 use super::group;
 use super::launch_record::client_token;
 use super::place::{Place, TYPES, check_type, places, subnets};
-use crate::aws::{AwsError, Session, instances};
+use crate::aws::ec2::{self, instances};
+use crate::aws::{AwsError, Session};
 use crate::converter_ami::current::{self, Found};
 use crate::converter_ami::tags;
 use crate::vault::{Names, tags as vault_tags};
@@ -72,7 +73,7 @@ async fn ami_of(session: &Session, names: &Names) -> Result<(Ami, String), Fleet
         }
         Found::Available(it) => it,
     };
-    let image = current::describe(session, &found.ami).await?;
+    let image = ec2::own_image(session, &found.ami).await?;
     match image.as_ref().and_then(Ami::of) {
         Some(ami) => Ok((ami, found.program_version)),
         None => Err(FleetError::AmiGone {

@@ -1,8 +1,7 @@
 //! Where instances go: subnets, and types to try in them.
 
 use super::error::FleetError;
-use crate::aws::{AwsError, Kind, Session};
-use aws_sdk_ec2::types::{Filter, InstanceTypeOffering};
+use crate::aws::{Kind, Session, ec2};
 
 /// What is tried where no type was asked for: small, and in every region one or the other. The
 /// first is what the free tier has.
@@ -46,36 +45,18 @@ pub fn places(subnets: &[Subnet], types: &[&str]) -> Vec<Place> {
 /// There is none, or EC2 refuses.
 pub async fn subnets(session: &Session, asked: Option<&str>) -> Result<Vec<Subnet>, FleetError> {
     let region = session.region.clone();
-    let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
-    let call = session.ec2.describe_subnets();
-    let call = match asked {
-        Some(id) => call.subnet_ids(id),
+    let found = match asked {
+        Some(id) => ec2::subnet(session, id).await?.into_iter().collect(),
         None => {
-            let vpcs = session
-                .ec2
-                .describe_vpcs()
-                .filters(filter("is-default", "true"))
-                .send()
-                .await
-                .map_err(|error| AwsError::new("ec2 DescribeVpcs", error))?;
-            let Some(vpc) = vpcs.vpcs().first().and_then(|it| it.vpc_id()) else {
+            let Some(vpc) = ec2::default_vpc(session).await? else {
                 return Err(FleetError::NoDefaultVpc { region });
             };
-            call.filters(filter("vpc-id", vpc))
-                .filters(filter("default-for-az", "true"))
+            let filters = vec![
+                ec2::filter("vpc-id", &[&vpc]),
+                ec2::filter("default-for-az", &["true"]),
+            ];
+            ec2::subnets(session, filters).await?
         }
-    };
-    let answer = call
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeSubnets", error));
-    let found = match (answer, asked) {
-        (Ok(answer), _) => answer.subnets.unwrap_or_default(),
-        (Err(error), Some(subnet)) if error.is_no_such_id() => {
-            let subnet = subnet.to_owned();
-            return Err(FleetError::NoSubnet { subnet, region });
-        }
-        (Err(error), _) => return Err(error.into()),
     };
     let mut subnets: Vec<Subnet> = found
         .into_iter()
@@ -103,29 +84,12 @@ pub async fn subnets(session: &Session, asked: Option<&str>) -> Result<Vec<Subne
 /// # Errors
 /// There is none, or EC2 refuses.
 pub async fn check_type(session: &Session, instance_type: &str) -> Result<(), FleetError> {
-    let named = Filter::builder()
-        .name("instance-type")
-        .values(instance_type)
-        .build();
-    let answer = session
-        .ec2
-        .describe_instance_type_offerings()
-        .filters(named)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeInstanceTypeOfferings", error));
-    let is_it = |it: &InstanceTypeOffering| {
-        let found = it.instance_type();
-        found.is_some_and(|it| it.as_str() == instance_type)
-    };
-    match answer {
-        Ok(answer) if !answer.instance_type_offerings().iter().any(is_it) => {
-            Err(FleetError::NoType {
-                instance_type: instance_type.to_owned(),
-                region: session.region.clone(),
-            })
-        }
-        Ok(_) => Ok(()),
+    match ec2::offers_type(session, instance_type).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(FleetError::NoType {
+            instance_type: instance_type.to_owned(),
+            region: session.region.clone(),
+        }),
         Err(error) if error.kind == Kind::Denied => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -1,7 +1,7 @@
 //! What there is of a vault's converter: its AMI, its instances, and the agents that say they live.
 
 use crate::agent::heartbeat::{self, Beat};
-use crate::aws::instances::{self, Instance};
+use crate::aws::ec2::instances::{self, Instance};
 use crate::aws::{AwsError, Session};
 use crate::converter_ami::ConverterError;
 use crate::converter_ami::current::{self, Found};

@@ -2,7 +2,7 @@
 
 use super::Launched;
 use super::start::LAUNCH;
-use crate::aws::instances;
+use crate::aws::ec2::instances;
 use crate::aws::{AwsError, Session};
 use crate::fleet::group;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Starts an instance of an image, with what it needs.
 
 use super::{LaunchError, Order, Wait};
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Kind, Session, ec2};
 use crate::fleet::launch::{Ami, encrypted_root, few_retries, instance_of, metadata};
 use crate::fleet::place::{Place, Subnet, check_type, places, subnets};
 use crate::fleet::{FleetError, Refused, group, is_about_type, refused};
@@ -121,23 +121,12 @@ pub async fn start(
 }
 
 async fn image(session: &Session, id: &str) -> Result<Ami, LaunchError> {
-    let missing = || FleetError::NoImage {
+    let image = ec2::image(session, id).await?;
+    let image = image.as_ref().and_then(Ami::of);
+    Ok(image.ok_or_else(|| FleetError::NoImage {
         ami: id.to_owned(),
         region: session.region.clone(),
-    };
-    let answer = session
-        .ec2
-        .describe_images()
-        .image_ids(id)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeImages", error));
-    let answer = match answer {
-        Err(error) if error.is_no_such_id() => return Err(missing().into()),
-        answer => answer?,
-    };
-    let image = answer.images().first().and_then(Ami::of);
-    image.ok_or_else(|| missing().into())
+    })?)
 }
 
 /// A group that lets in what is waited for, if anything is.

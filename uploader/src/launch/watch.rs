@@ -2,7 +2,7 @@
 
 use super::{LaunchError, Order, Reach, Wait, console, http};
 use crate::agent::Clock;
-use crate::aws::instances::{self, Instance};
+use crate::aws::ec2::instances::{self, Instance};
 use crate::aws::{AwsError, Session};
 use serde::Serialize;
 use std::time::Duration;

@@ -1,9 +1,8 @@
 //! Copies an AMI from another region, once: a copy that is there, or under way, is taken.
 
-use super::image::{look, root_snapshot, tagged};
 use crate::Class;
 use crate::agent::{Clock, tags};
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Kind, Session, ec2};
 use aws_sdk_ec2::types::{Image, ImageState};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -132,10 +131,13 @@ pub async fn copy(
     };
     let began: OffsetDateTime = clock();
     loop {
-        let image = look(session, &ami).await?;
+        let image = match ec2::image(session, &ami).await {
+            Err(error) if error.is_transient() => None,
+            image => image?,
+        };
         match (&image, image.as_ref().and_then(Image::state)) {
             (Some(image), Some(ImageState::Available)) => {
-                let snapshot = root_snapshot(image).unwrap_or_default().to_owned();
+                let snapshot = ec2::root_snapshot(image).unwrap_or_default().to_owned();
                 return Ok(Copied { ami, snapshot });
             }
             (Some(image), Some(ImageState::Failed | ImageState::Error | ImageState::Invalid)) => {
@@ -164,7 +166,8 @@ pub async fn copy(
 /// A copy of this AMI that is there, or on its way.
 async fn find(session: &Session, source: &Source) -> Result<Option<String>, AwsError> {
     let request = source.request.to_string();
-    let images = tagged(session, &[(tags::REQUEST, &request)]).await?;
+    let filters = vec![ec2::tag_filter(tags::REQUEST, &request)];
+    let images = ec2::own_images(session, filters).await?;
     let usable = |it: &&Image| {
         it.name() == Some(&source.name)
             && matches!(

@@ -2,7 +2,6 @@
 
 mod choose;
 mod copy;
-mod image;
 mod there;
 
 pub use choose::{Capabilities, Choice, Via, choose};

@@ -4,11 +4,10 @@
 //! vault's record says that it was made for the request that it is tagged with.
 
 use super::Source;
-use super::image::{root_snapshot, tag, tagged};
 use crate::agent::journal::{self, JournalError};
 use crate::agent::record::{Phase, Record};
 use crate::agent::{AgentError, tags, vault_key};
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Kind, Session, ec2};
 use crate::request::{AmiSpec, ImageRef};
 use crate::vault::Names;
 use aws_sdk_ec2::types::{Image, ImageState};
@@ -78,12 +77,12 @@ pub async fn find(
     others: &[Vault],
 ) -> Result<Option<Found>, AwsError> {
     let digest = image.digest.to_string();
-    let wanted = [
-        (tags::VAULT, here.names.vault.as_str()),
-        (tags::IMAGE, &image.name),
-        (tags::DIGEST, &digest),
+    let wanted = vec![
+        ec2::tag_filter(tags::VAULT, &here.names.vault),
+        ec2::tag_filter(tags::IMAGE, &image.name),
+        ec2::tag_filter(tags::DIGEST, &digest),
     ];
-    let images = match tagged(&here.session, &wanted).await {
+    let images = match ec2::own_images(&here.session, wanted).await {
         Err(error) if error.kind == Kind::Denied => {
             tracing::warn!(%error, "whether an AMI is there already is not known");
             return Ok(None);
@@ -141,7 +140,8 @@ struct Candidate {
 
 impl Candidate {
     fn of(found: &Image, image: &ImageRef, asked: &AmiSpec) -> Option<Candidate> {
-        let request: Uuid = tag(found, tags::REQUEST)?.parse().ok()?;
+        let tag = |key: &str| ec2::tag(found.tags(), key);
+        let request: Uuid = tag(tags::REQUEST)?.parse().ok()?;
         let name = match &asked.name {
             Some(name) => name.clone(),
             None => image.ami_name(&request),
@@ -153,19 +153,19 @@ impl Candidate {
         };
         let description = asked.description.as_deref();
         let is_as_asked = found.name() == Some(&name)
-            && tag(found, tags::VERSION) == asked.version.as_deref()
+            && tag(tags::VERSION) == asked.version.as_deref()
             && (description.is_none() || description == found.description())
             && asked
                 .tags
                 .iter()
-                .all(|(key, value)| tag(found, key) == Some(value));
+                .all(|(key, value)| tag(key) == Some(value));
         is_as_asked.then_some(Candidate {
             is_available,
             created: found.creation_date().unwrap_or_default().to_owned(),
             source: found.source_image_id().map(str::to_owned),
             there: There {
                 ami: found.image_id()?.to_owned(),
-                snapshot: root_snapshot(found).unwrap_or_default().to_owned(),
+                snapshot: ec2::root_snapshot(found).unwrap_or_default().to_owned(),
                 name,
                 request,
             },

@@ -4,8 +4,8 @@ mod plan;
 
 pub use plan::{Facts, KeyFact, Removal, Step, removal};
 
-use crate::aws::instances::{self, Instance};
-use crate::aws::{AwsError, Session};
+use crate::aws::ec2::instances::{self, Instance};
+use crate::aws::{AwsError, Session, ec2};
 use crate::fleet::{group, status};
 use crate::vault::images::list_images;
 use crate::vault::parts::bucket::{self, Owner};
@@ -15,7 +15,7 @@ use crate::vault::remove::{
     remove_alias, remove_bucket, remove_profile, remove_queue, remove_role, schedule_deletion,
 };
 use crate::vault::{Names, VaultError, tags};
-use aws_sdk_ec2::types::Filter;
+use aws_sdk_ec2::types::{Image, ImageState};
 use aws_sdk_kms::types::KeyState;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -84,45 +84,24 @@ pub async fn look_for_removal(session: &Session, names: &Names) -> Result<Facts,
 
 /// Snapshots and volumes that are encrypted with a key.
 async fn users_of(session: &Session, key: &str) -> Result<Vec<String>, AwsError> {
-    let encrypted = || Filter::builder().name("encrypted").values("true").build();
-    let mut users = Vec::new();
-    let snapshots = session.ec2.describe_snapshots().owner_ids("self");
-    let mut pages = snapshots.filters(encrypted()).into_paginator().send();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("ec2 DescribeSnapshots", error))?;
-        for it in page.snapshots.unwrap_or_default() {
-            if it.kms_key_id.as_deref() == Some(key) {
-                users.extend(it.snapshot_id);
-            }
-        }
-    }
-    let volumes = session.ec2.describe_volumes().filters(encrypted());
-    let mut pages = volumes.into_paginator().send();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("ec2 DescribeVolumes", error))?;
-        for it in page.volumes.unwrap_or_default() {
-            if it.kms_key_id.as_deref() == Some(key) {
-                users.extend(it.volume_id);
-            }
-        }
-    }
+    let encrypted = || vec![ec2::filter("encrypted", &["true"])];
+    let is_its = |id: &Option<String>| id.as_deref() == Some(key);
+    let snapshots = ec2::own_snapshots(session, encrypted(), usize::MAX).await?;
+    let snapshots = snapshots.into_iter().filter(|it| is_its(&it.kms_key_id));
+    let mut users: Vec<String> = snapshots.filter_map(|it| it.snapshot_id).collect();
+    let volumes = ec2::volumes(session, encrypted()).await?;
+    let volumes = volumes.into_iter().filter(|it| is_its(&it.kms_key_id));
+    users.extend(volumes.filter_map(|it| it.volume_id));
     Ok(users)
 }
 
+/// The images that were made from this vault, but for those that their owner disabled.
 async fn amis(session: &Session, names: &Names) -> Result<Vec<String>, AwsError> {
-    let tag = Filter::builder()
-        .name(format!("tag:{}", tags::VAULT))
-        .values(&names.vault)
-        .build();
-    let images = session.ec2.describe_images().owners("self").filters(tag);
-    let mut pages = images.into_paginator().send();
-    let mut all = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("ec2 DescribeImages", error))?;
-        let images = page.images.unwrap_or_default();
-        all.extend(images.into_iter().filter_map(|it| it.image_id));
-    }
-    Ok(all)
+    let filters = vec![ec2::tag_filter(tags::VAULT, &names.vault)];
+    let images = ec2::own_images(session, filters).await?;
+    let is_enabled = |image: &Image| image.state() != Some(&ImageState::Disabled);
+    let enabled = images.into_iter().filter(is_enabled);
+    Ok(enabled.filter_map(|image| image.image_id).collect())
 }
 
 /// Does it, and tells of each step before it is taken. Interrupted, another `remove` goes on.

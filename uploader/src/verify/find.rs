@@ -1,7 +1,7 @@
 //! From an AMI to its snapshot and to the image that it should be.
 
 use super::VerifyError;
-use crate::aws::{AwsError, Session};
+use crate::aws::{Session, ec2};
 use crate::image::ImageDigest;
 use aws_sdk_ec2::types::Tag;
 
@@ -45,51 +45,22 @@ pub async fn find(session: &Session, id: &str) -> Result<Subject, VerifyError> {
 
 /// The snapshot of an AMI's root device, and the AMI's tags.
 async fn of_image(session: &Session, id: &str) -> Result<(String, Vec<Tag>), VerifyError> {
-    let answer = session
-        .ec2
-        .describe_images()
-        .image_ids(id)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeImages", error));
-    let image = found(answer, id)?.images.unwrap_or_default().pop();
+    let image = ec2::image(session, id).await?;
     let image = image.ok_or_else(|| VerifyError::NotFound(id.to_owned()))?;
-    let root = image.root_device_name();
-    let snapshot = image
-        .block_device_mappings()
-        .iter()
-        .find(|it| root.is_some() && it.device_name() == root)
-        .and_then(|it| it.ebs()?.snapshot_id())
-        .ok_or_else(|| VerifyError::NoRoot(id.to_owned()))?
-        .to_owned();
-    Ok((snapshot, image.tags.unwrap_or_default()))
+    let snapshot = ec2::root_snapshot(&image).ok_or_else(|| VerifyError::NoRoot(id.to_owned()))?;
+    Ok((snapshot.to_owned(), image.tags.unwrap_or_default()))
 }
 
 /// A snapshot's tags.
 async fn of_snapshot(session: &Session, id: &str) -> Result<Vec<Tag>, VerifyError> {
-    let answer = session
-        .ec2
-        .describe_snapshots()
-        .snapshot_ids(id)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeSnapshots", error));
-    let snapshot = found(answer, id)?.snapshots.unwrap_or_default().pop();
+    let snapshot = ec2::snapshot(session, id).await?;
     let snapshot = snapshot.ok_or_else(|| VerifyError::NotFound(id.to_owned()))?;
     Ok(snapshot.tags.unwrap_or_default())
 }
 
-fn found<T>(answer: Result<T, AwsError>, id: &str) -> Result<T, VerifyError> {
-    answer.map_err(|error| match error.is_no_such_id() {
-        true => VerifyError::NotFound(id.to_owned()),
-        false => error.into(),
-    })
-}
-
 /// What tags say. Names become a part of a key, so only what can be a name is one.
 fn image_of(id: &str, tags: &[Tag]) -> Result<Option<(String, ImageDigest)>, VerifyError> {
-    let value = |key: &str| tags.iter().find(|it| it.key() == Some(key))?.value();
-    let (Some(name), Some(digest)) = (value(NAME_TAG), value(DIGEST_TAG)) else {
+    let (Some(name), Some(digest)) = (ec2::tag(tags, NAME_TAG), ec2::tag(tags, DIGEST_TAG)) else {
         return Ok(None);
     };
     let bad = |tag, value: &str| VerifyError::Tag {

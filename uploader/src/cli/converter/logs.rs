@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 use uploader::Class;
-use uploader::aws::instances::Instance;
+use uploader::aws::ec2::instances::Instance;
 use uploader::fleet::logs::{console, news, tail};
 use uploader::fleet::status;
 

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Write};
 use uploader::Class;
-use uploader::aws::instances;
+use uploader::aws::ec2::instances;
 use uploader::fleet::status;
 
 /// Terminate the converters

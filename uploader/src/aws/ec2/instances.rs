@@ -1,8 +1,11 @@
 //! Instances: as EC2 shows them, asked for and terminated.
 
-use super::{AwsError, Kind, Session};
+use super::{filter, known, tag_filter};
+use crate::aws::{AwsError, Kind, Session};
 use aws_sdk_ec2::types::{Filter, Instance as Shown, InstanceStateName};
 use time::OffsetDateTime;
+
+const DESCRIBE_INSTANCES: &str = "ec2 DescribeInstances";
 
 /// An instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +76,7 @@ fn is_id(name: &str) -> bool {
 
 /// Those that run of an AMI, whatever their tags.
 pub(crate) async fn of_ami(session: &Session, ami: &str) -> Result<Vec<Instance>, AwsError> {
-    listed(session, "image-id", &[ami]).await
+    listed(session, filter("image-id", &[ami])).await
 }
 
 /// Whichever of these names are ids of instances that EC2 lists.
@@ -82,7 +85,7 @@ pub(crate) async fn among(session: &Session, names: &[&str]) -> Result<Vec<Insta
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    listed(session, "instance-id", &ids).await
+    listed(session, filter("instance-id", &ids)).await
 }
 
 /// Those that have a tag, by launch time; those that are gone included for the hour or so that EC2
@@ -95,17 +98,15 @@ pub(crate) async fn with_tag(
     key: &str,
     value: &str,
 ) -> Result<Vec<Instance>, AwsError> {
-    listed(session, &format!("tag:{key}"), &[value]).await
+    listed(session, tag_filter(key, value)).await
 }
 
-async fn listed(session: &Session, name: &str, any: &[&str]) -> Result<Vec<Instance>, AwsError> {
-    let values = any.iter().map(|&it| it.to_owned()).collect();
-    let filter = Filter::builder().name(name).set_values(Some(values));
-    let call = session.ec2.describe_instances().filters(filter.build());
+async fn listed(session: &Session, filter: Filter) -> Result<Vec<Instance>, AwsError> {
+    let call = session.ec2.describe_instances().filters(filter);
     let mut pages = call.into_paginator().send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("ec2 DescribeInstances", error))?;
+        let page = page.map_err(|error| AwsError::new(DESCRIBE_INSTANCES, error))?;
         for reservation in page.reservations() {
             found.extend(reservation.instances().iter().filter_map(Instance::of));
         }
@@ -135,14 +136,11 @@ pub(crate) async fn up_with_tag(
 pub(crate) async fn one(session: &Session, id: &str) -> Result<Option<Instance>, AwsError> {
     let call = session.ec2.describe_instances().instance_ids(id);
     let answer = call.send().await;
-    match answer.map_err(|error| AwsError::new("ec2 DescribeInstances", error)) {
-        Err(error) if error.kind == Kind::NotFound => Ok(None),
-        Err(error) => Err(error),
-        Ok(answer) => {
-            let mut all = answer.reservations().iter().flat_map(|it| it.instances());
-            Ok(all.find_map(Instance::of))
-        }
-    }
+    let answer = known(answer.map_err(|error| AwsError::new(DESCRIBE_INSTANCES, error)))?;
+    let reservations = answer.and_then(|answer| answer.reservations);
+    let reservations = reservations.unwrap_or_default();
+    let mut instances = reservations.iter().flat_map(|one| one.instances());
+    Ok(instances.find_map(Instance::of))
 }
 
 /// Terminates an instance; it is no error if it is gone already.
