@@ -1,24 +1,21 @@
 //! `RunInstances` for a converter: one place after the other until there is room.
 
+use super::attempts::{Ami, Attempts, NotLaunched, few_retries, instance_of, metadata};
 use super::ensure::Wish;
-use super::error::{FleetError, Refused, is_about_type, refused};
+use super::error::{FleetError, Refused, refused};
 use super::group;
 use super::launch_record::client_token;
-use super::place::{Place, TYPES, check_type, places, subnets};
+use super::place::{Place, Subnet, TYPES, check_type, subnets};
 use crate::aws::ec2::{self, instances};
 use crate::aws::{AwsError, Session};
 use crate::converter_ami::current::{self, Found};
 use crate::converter_ami::tags;
 use crate::vault::{Names, tags as vault_tags};
-use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::types::{
-    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification, Image,
-    InstanceMetadataEndpointState, InstanceMetadataOptionsRequest, InstanceType, ResourceType,
-    ShutdownBehavior, VolumeType,
+    IamInstanceProfileSpecification, InstanceType, ResourceType, ShutdownBehavior,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Most bytes of user data, before it is encoded.
@@ -27,15 +24,6 @@ pub(crate) const MAX_USER_DATA: usize = 16 << 10;
 const PROFILE_TRIES: u32 = 8;
 const PROFILE_PAUSE: Duration = Duration::from_secs(3);
 
-/// The AMI that a converter boots from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ami {
-    pub(crate) id: String,
-    pub(crate) root_device: String,
-    /// Whether it boots only where there is UEFI, which types of before Nitro have not.
-    pub(crate) uefi_only: bool,
-}
-
 /// What a launch came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Launched {
@@ -43,16 +31,6 @@ pub(super) enum Launched {
     Up(String, Place, String),
     /// There was one, of an earlier call with the same token.
     Gone(String),
-}
-
-impl Ami {
-    pub(crate) fn of(image: &Image) -> Option<Ami> {
-        Some(Ami {
-            id: image.image_id()?.to_owned(),
-            root_device: image.root_device_name().unwrap_or("/dev/xvda").to_owned(),
-            uefi_only: image.boot_mode().is_some_and(|it| it.as_str() == "uefi"),
-        })
-    }
 }
 
 /// The converter's AMI, as the vault's record says, and the version of the program in it.
@@ -116,27 +94,16 @@ pub(super) async fn launch(
     }
     let (ami, program) = ami_of(session, names).await?;
     let subnets = subnets(session, wish.subnet.as_deref()).await?;
-    let types: Vec<&str> = match &wish.instance_type {
-        Some(asked) => vec![asked.as_str()],
-        None => TYPES
-            .iter()
-            .copied()
-            .filter(|it| !(ami.uefi_only && it.starts_with("t2.")))
-            .collect(),
+    let Some(Subnet { vpc, .. }) = subnets.first() else {
+        let region = names.region.clone();
+        return Err(FleetError::NoDefaultVpc { region });
     };
-    let mut groups: BTreeMap<String, String> = BTreeMap::new();
-    let mut tried = Vec::new();
-    let mut last = None;
-    for place in places(&subnets, &types) {
-        let vpc = &place.subnet.vpc;
-        let group = match groups.get(vpc) {
-            Some(group) => group.clone(),
-            None => {
-                let group = group::converters(session, names, vpc).await?;
-                groups.insert(vpc.clone(), group.clone());
-                group
-            }
-        };
+    // All of them are in one VPC.
+    let group = group::converters(session, names, vpc).await?;
+    let asked = wish.instance_type.as_deref();
+    let mut attempts = Attempts::new(&names.region, &ami, &subnets, asked, TYPES);
+    loop {
+        let place = attempts.next_place()?;
         let call = Call {
             session,
             names,
@@ -148,43 +115,19 @@ pub(super) async fn launch(
         };
         match call.run().await {
             Ok(id) => return call.is_still_there(id, program).await,
-            Err(cause) => match refused(&cause) {
-                Refused::Elsewhere => {
-                    tried.push(format!("{} in {}", place.instance_type, place.subnet.zone));
-                    last = Some(cause);
-                }
-                Refused::Quota => {
-                    let region = names.region.clone();
-                    return Err(FleetError::Quota { region, cause });
-                }
-                Refused::NoImage => {
+            Err(cause) => match attempts.refused(&place, cause) {
+                Ok(()) => {}
+                Err(NotLaunched::NoImage(cause)) => {
                     let (ami, cause) = (ami.id, Some(cause));
                     return Err(FleetError::AmiGone { ami, cause });
                 }
-                Refused::Profile => {
+                Err(NotLaunched::NoProfile(cause)) => {
                     let profile = names.role();
                     return Err(FleetError::NoProfile { profile, cause });
                 }
-                Refused::Everywhere => {
-                    return Err(match &wish.instance_type {
-                        Some(asked) if is_about_type(&cause) => FleetError::Type {
-                            instance_type: asked.clone(),
-                            cause,
-                        },
-                        _ => cause.into(),
-                    });
-                }
+                Err(NotLaunched::Fleet(error)) => return Err(error),
             },
         }
-    }
-    match last {
-        Some(cause) => Err(FleetError::NoCapacity {
-            tried: tried.join(", "),
-            cause,
-        }),
-        None => Err(FleetError::NoDefaultVpc {
-            region: names.region.clone(),
-        }),
     }
 }
 
@@ -251,7 +194,7 @@ impl Call<'_> {
             .security_group_ids(self.group)
             .iam_instance_profile(profile.build())
             .metadata_options(metadata())
-            .block_device_mappings(encrypted_root(self.ami))
+            .block_device_mappings(self.ami.encrypted_root())
             // The guest powers off when it is done.
             .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
             .tag_specifications(group::tagged(ResourceType::Instance, &tags))
@@ -273,46 +216,4 @@ impl Call<'_> {
             _ => Ok(Launched::Up(id, self.place.clone(), program)),
         }
     }
-}
-
-/// EC2 says with a status of the servers' errors that it has no capacity, and the SDK would ask
-/// again and again: the next place is the better answer.
-pub(crate) fn few_retries() -> aws_sdk_ec2::config::Builder {
-    aws_sdk_ec2::Config::builder().retry_config(RetryConfig::standard().with_max_attempts(2))
-}
-
-/// The one instance of an answer.
-pub(crate) fn instance_of(
-    operation: &'static str,
-    instances: &[aws_sdk_ec2::types::Instance],
-) -> Result<String, AwsError> {
-    let id = instances.first().and_then(|it| it.instance_id());
-    id.map(str::to_owned).ok_or_else(|| AwsError {
-        operation,
-        kind: crate::aws::Kind::Unavailable,
-        code: String::new(),
-        message: "the answer names no instance".to_owned(),
-    })
-}
-
-/// IMDSv2 only, and from the instance itself only: one hop.
-pub(crate) fn metadata() -> InstanceMetadataOptionsRequest {
-    InstanceMetadataOptionsRequest::builder()
-        .http_endpoint(InstanceMetadataEndpointState::Enabled)
-        .http_tokens(HttpTokensState::Required)
-        .http_put_response_hop_limit(1)
-        .build()
-}
-
-/// The image's root volume, encrypted whatever the image's is, and gone with the instance.
-pub(crate) fn encrypted_root(ami: &Ami) -> BlockDeviceMapping {
-    let ebs = EbsBlockDevice::builder()
-        .encrypted(true)
-        .volume_type(VolumeType::Gp3)
-        .delete_on_termination(true)
-        .build();
-    BlockDeviceMapping::builder()
-        .device_name(&ami.root_device)
-        .ebs(ebs)
-        .build()
 }

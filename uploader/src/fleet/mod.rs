@@ -6,6 +6,7 @@
 //! `launch` launches one where nobody is. What an instance does is [`crate::agent`], what it boots from
 //! is [`crate::converter_ami`]. docs/converter.md tells it for people.
 
+pub(crate) mod attempts;
 pub mod caller;
 mod ensure;
 mod error;
@@ -22,4 +23,4 @@ pub mod userdata;
 
 pub use ensure::{Fleet, Told, Wish};
 pub use error::FleetError;
-pub(crate) use error::{Refused, is_about_type, refused};
+pub(crate) use error::{Refused, refused};

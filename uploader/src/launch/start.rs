@@ -2,9 +2,9 @@
 
 use super::{LaunchError, Order, Wait};
 use crate::aws::{AwsError, Kind, Session, ec2};
-use crate::fleet::launch::{Ami, encrypted_root, few_retries, instance_of, metadata};
-use crate::fleet::place::{Place, Subnet, check_type, places, subnets};
-use crate::fleet::{FleetError, Refused, group, is_about_type, refused};
+use crate::fleet::attempts::{Ami, Attempts, NotLaunched, few_retries, instance_of, metadata};
+use crate::fleet::place::{Place, Subnet, check_type, subnets};
+use crate::fleet::{FleetError, Refused, group, refused};
 use aws_sdk_ec2::types::{InstanceType, IpPermission, IpRange, ResourceType, ShutdownBehavior};
 use time::OffsetDateTime;
 
@@ -58,18 +58,11 @@ pub async fn start(
     if let Some(instance_type) = &order.instance_type {
         check_type(session, instance_type).await?;
     }
-    let types: Vec<&str> = match &order.instance_type {
-        Some(asked) => vec![asked.as_str()],
-        None => TYPES
-            .iter()
-            .copied()
-            .filter(|it| !(ami.uefi_only && it.starts_with("t2.")))
-            .collect(),
-    };
     let group = group_for(session, order, &subnets, made).await?;
-    let mut tried = Vec::new();
-    let mut last = None;
-    for place in places(&subnets, &types) {
+    let asked = order.instance_type.as_deref();
+    let mut attempts = Attempts::new(&session.region, &ami, &subnets, asked, TYPES);
+    loop {
+        let place = attempts.next_place()?;
         made.asked = Some(clock());
         made.unknown.instance = Some(order.token.clone());
         let ran = run(session, order, &ami, &place, group.as_deref()).await;
@@ -82,42 +75,18 @@ pub async fn start(
                 made.place = Some((place.instance_type, place.subnet.zone));
                 return Ok(id);
             }
-            Err(cause) => match refused(&cause) {
-                Refused::Elsewhere => {
-                    tried.push(format!("{} in {}", place.instance_type, place.subnet.zone));
-                    last = Some(cause);
-                }
-                Refused::Quota => {
-                    let region = session.region.clone();
-                    return Err(FleetError::Quota { region, cause }.into());
-                }
-                Refused::NoImage => {
+            Err(cause) => match attempts.refused(&place, cause) {
+                Ok(()) => {}
+                Err(NotLaunched::NoImage(cause)) => {
                     let ami = order.ami.clone();
                     return Err(LaunchError::Ami { ami, cause });
                 }
-                _ => {
-                    return Err(match &order.instance_type {
-                        Some(asked) if is_about_type(&cause) => FleetError::Type {
-                            instance_type: asked.clone(),
-                            cause,
-                        }
-                        .into(),
-                        _ => cause.into(),
-                    });
-                }
+                // None is asked for.
+                Err(NotLaunched::NoProfile(cause)) => return Err(cause.into()),
+                Err(NotLaunched::Fleet(error)) => return Err(error.into()),
             },
         }
     }
-    Err(match last {
-        Some(cause) => FleetError::NoCapacity {
-            tried: tried.join(", "),
-            cause,
-        },
-        None => FleetError::NoDefaultVpc {
-            region: session.region.clone(),
-        },
-    }
-    .into())
 }
 
 async fn image(session: &Session, id: &str) -> Result<Ami, LaunchError> {
@@ -235,7 +204,7 @@ async fn run_once(
         .subnet_id(&place.subnet.id)
         .set_security_group_ids(group.map(|it| vec![it.to_owned()]))
         .metadata_options(metadata())
-        .block_device_mappings(encrypted_root(ami))
+        .block_device_mappings(ami.encrypted_root())
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
         .tag_specifications(group::tagged(ResourceType::Instance, &tags))
         .tag_specifications(group::tagged(ResourceType::Volume, &tags))
