@@ -1,4 +1,4 @@
-"""One image in several regions: made there, or copied from where it is made; and what is there is left."""
+"""One image in several regions: made there or copied from where it is made; what is there stays."""
 
 import contextlib
 import json
