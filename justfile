@@ -2,6 +2,11 @@ export PATH := justfile_directory() / ".imgtool/tools/bin:" + env("PATH") + ":/u
 
 target := "x86_64-unknown-linux-gnu"
 
+# Of a folder of emulator-tests. Two workers, because most of what the suites do is waiting; what is
+# given to a recipe comes after, and wins.
+pytest := "../../.imgtool/clients/bin/python -m pytest"
+workers := "--numprocesses 2 --dist loadgroup"
+
 # List the recipes
 default:
     @just --list --unsorted
@@ -20,7 +25,7 @@ demo: programs hello
 # at once in 1 GiB, a scan of the converter's ports, and kill -9 of its machine at work
 live: programs hello
     .ci/setup --test
-    emulator-tests/flow/run test_live.py test_live_many.py test_live_killed.py
+    cd emulator-tests/flow && {{pytest}} test_live.py test_live_many.py test_live_killed.py
 
 # Build imgtool
 build:
@@ -72,12 +77,12 @@ test-rust *ARGS: programs hello
 # there is an engine, in a container; arguments go to pytest
 test-clients *ARGS: programs hello
     .ci/setup --test
-    emulator-tests/clients/run {{ARGS}}
+    cd emulator-tests/clients && {{pytest}} {{workers}} --localstack both {{ARGS}}
 
 # The whole flow with the shipped programs on the emulator; arguments go to pytest
 test-flow *ARGS: programs hello
     .ci/setup --test
-    emulator-tests/flow/run {{ARGS}}
+    cd emulator-tests/flow && {{pytest}} {{workers}} {{ARGS}}
 
 # Quick look while working: format, lints, unit tests
 check: lint

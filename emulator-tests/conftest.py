@@ -9,16 +9,46 @@ from pathlib import Path
 import pytest
 
 from harness.emulator import Emulator
-from harness.programs import EMULATOR, HELLO, IMGTOOL, ROOT, TOOLS, needed, run
+from harness.programs import EMULATOR, HELLO, IMGTOOL, ROOT, TOOLS, engine_answers, needed, run
+from harness.scheduling import GroupScheduling
 
 
 def pytest_addoption(parser):
     parser.addoption(
         "--localstack",
         default="process",
-        choices=("process", "container", "auto"),
-        help="how LocalStack runs (as `emulator up --localstack`)",
+        choices=("process", "container", "auto", "both"),
+        help="how LocalStack runs, as `emulator up --localstack`; both: every test with it as a "
+        "process and, where a container engine answers, once more with it in a container",
     )
+
+
+def pytest_configure(config):
+    # Said once, and passed on to xdist's workers: all of them have to find the same tests.
+    if config.option.localstack == "both":
+        ways = ["process", "container"] if engine_answers() else ["process"]
+        config.option.localstack = ",".join(ways)
+
+
+def pytest_report_header(config):
+    return f"localstack: {config.option.localstack}"
+
+
+def pytest_sessionstart(session):
+    if not (EMULATOR.exists() or session.config.option.collectonly):
+        pytest.exit(f"{EMULATOR} is not there: just emulator, or set EMULATOR_BIN", 3)
+
+
+def pytest_generate_tests(metafunc):
+    ways = metafunc.config.option.localstack.split(",")
+    if len(ways) > 1 and "localstack" in metafunc.fixturenames:
+        # GroupScheduling looks for these names.
+        names = [f"localstack={way}" for way in ways]
+        metafunc.parametrize("localstack", ways, ids=names, indirect=True, scope="session")
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return GroupScheduling(config, log) if config.option.dist == "loadgroup" else None
 
 
 # Hundreds of snapshots and images become complete or available one after another: in a second each,
@@ -32,14 +62,12 @@ RECORDS = "--no-guests"
 @pytest.fixture(scope="session")
 def localstack(request):
     """The way in which LocalStack runs, as an option of `emulator up`."""
-    return f"--localstack={request.config.getoption('--localstack')}"
+    return f"--localstack={getattr(request, 'param', request.config.option.localstack)}"
 
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory, localstack):
     """The emulator that most tests share."""
-    if not EMULATOR.exists():
-        pytest.exit(f"{EMULATOR} is not there: just emulator, or set EMULATOR_BIN", 3)
     it = Emulator(tmp_path_factory.mktemp("emulator"), localstack, SETTLE, RECORDS)
     yield it
     it.down()

@@ -8,6 +8,8 @@ from clients.table import AS_AWS, SEEN
 from harness.target import refusal
 
 
+# One of two emulators, by a name that pytest does not see.
+@pytest.mark.usefixtures("localstack")
 @pytest.mark.parametrize("name", RULES)
 def test_rule(name, request):
     rule = RULES[name]

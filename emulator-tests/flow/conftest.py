@@ -9,17 +9,20 @@ from harness.emulator import Emulator
 from harness.programs import UPLOADER
 
 
+def pytest_sessionstart(session):
+    if not (UPLOADER.exists() or session.config.option.collectonly):
+        pytest.exit(f"{UPLOADER} is not there: just uploader, or set UPLOADER_BIN", 3)
+
+
 @pytest.fixture
 def uploader(emulator, aws):
     """`uploader` for the account that only this test has (`aws.account`)."""
-    if not UPLOADER.exists():
-        pytest.exit(f"{UPLOADER} is not there: just uploader, or set UPLOADER_BIN", 3)
     return Uploader(emulator, aws.account)
 
 
 @pytest.fixture(scope="session")
 def live(tmp_path_factory, localstack):
-    """An emulator that boots instances, one after another: two at a time wait for each other."""
+    """An emulator that boots instances, one after another."""
     it = Emulator(tmp_path_factory.mktemp("live"), localstack, "--settle-ms=100", "--guests=1")
     yield it
     it.down()

@@ -1,6 +1,7 @@
 """The programs of this checkout, as `just` builds them, and how a test runs one."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def needed(path, how):
     if not path.exists():
         say = f"{path} is not there: {how}"
         pytest.fail(say) if os.environ.get("CI") else pytest.skip(say)
+
+
+def engine_answers():
+    """Whether there is a container engine."""
+    docker = shutil.which("docker")
+    return bool(docker) and run(docker, "version", check=False).returncode == 0
 
 
 def can_mount():
