@@ -6,7 +6,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
-from harness.target import BLOCK, block, digest
+from harness.target import BLOCK, block, block_put, digest
 
 
 @pytest.fixture
@@ -37,15 +37,7 @@ PUT = ("--service", "ebs", "--operation", "PutSnapshotBlock")
 def put_all(client, snapshot, count):
     """Puts blocks by one client."""
     for index in range(count):
-        data = block(index)
-        client.put_snapshot_block(
-            SnapshotId=snapshot,
-            BlockIndex=index,
-            BlockData=data,
-            DataLength=len(data),
-            Checksum=digest(data),
-            ChecksumAlgorithm="SHA256",
-        )
+        client.put_snapshot_block(**block_put(snapshot, index, block(index)))
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,18 @@ def digest(data):
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
+def block_put(snapshot, index, data):
+    """What PutSnapshotBlock takes."""
+    return {
+        "SnapshotId": snapshot,
+        "BlockIndex": index,
+        "BlockData": data,
+        "DataLength": len(data),
+        "Checksum": digest(data),
+        "ChecksumAlgorithm": "SHA256",
+    }
+
+
 def linear(blocks):
     """The checksum over a snapshot's blocks: of their digests, in the order of their indexes."""
     whole = hashlib.sha256()
@@ -121,15 +133,8 @@ class Target:
 
     def put(self, snapshot, index, data, account=None, **more):
         """Puts one block."""
-        arguments = {
-            "SnapshotId": snapshot,
-            "BlockIndex": index,
-            "BlockData": data,
-            "DataLength": len(data),
-            "Checksum": digest(data),
-            "ChecksumAlgorithm": "SHA256",
-        }
-        return self.client("ebs", account).put_snapshot_block(**arguments | more)
+        arguments = block_put(snapshot, index, data) | more
+        return self.client("ebs", account).put_snapshot_block(**arguments)
 
     def complete(self, snapshot, count, account=None, **more):
         """Completes a snapshot."""
@@ -146,14 +151,7 @@ class Target:
             ebs = self.client("ebs", account, region)
             snapshot = ebs.start_snapshot(VolumeSize=size, **more)["SnapshotId"]
             for index, data in blocks.items():
-                ebs.put_snapshot_block(
-                    SnapshotId=snapshot,
-                    BlockIndex=index,
-                    BlockData=data,
-                    DataLength=len(data),
-                    Checksum=digest(data),
-                    ChecksumAlgorithm="SHA256",
-                )
+                ebs.put_snapshot_block(**block_put(snapshot, index, data))
             ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=len(blocks))
         else:
             volume = self.volume(size=size, account=account, region=region, **more)
