@@ -205,19 +205,19 @@ def test_the_first_region_that_can_convert_is_copied(uploader, aws, pack, tmp_pa
     raw, image = tmp_path / "web.img", sample()
     size = image.manifest["size"]
     raw.write_bytes(b"".join(image.put.get(at, bytes(2**19)) for at in range(size >> 19)))
-    for what in ((pack,), (raw, "--name", "disk", "--boot-mode", "bios")):
-        dry = uploader("publish", *what, *BOTH, "--dry-run", "--no-launch").stdout
-        assert f"would copy the AMI to {HERE} (copy: there is no vault)" in dry
-        with agent(uploader, aws, THERE):
+    with agent(uploader, aws, THERE):
+        for what in ((pack,), (raw, "--name", "disk", "--boot-mode", "bios")):
+            dry = uploader("publish", *what, *BOTH, "--dry-run").stdout
+            assert f"would copy the AMI to {HERE} (copy: there is no vault)" in dry
             rows = by_region(uploader("publish", *what, *BOTH, parse=True))
+            assert [it["error"] for it in rows.values()] == [None, None]
+            assert (rows[HERE]["via"], rows[THERE]["via"]) == ("copy", None)
+            assert rows[HERE]["digest"] == rows[THERE]["digest"]
+            found = content(aws.client("ebs", region=HERE), rows[HERE]["snapshot"])
+            assert {index: found[index] for index in image.data} == image.data
             again = by_region(uploader("publish", *what, *BOTH, parse=True))
-        assert [it["error"] for it in rows.values()] == [None, None]
-        assert (rows[HERE]["via"], rows[THERE]["via"]) == ("copy", None)
-        assert rows[HERE]["digest"] == rows[THERE]["digest"]
-        found = content(aws.client("ebs", region=HERE), rows[HERE]["snapshot"])
-        assert {index: found[index] for index in image.data} == image.data
-        assert all(it["already_there"] for it in again.values())
-        assert {it: again[it]["ami"] for it in again} == {it: rows[it]["ami"] for it in rows}
+            assert all(it["already_there"] for it in again.values())
+            assert {it: again[it]["ami"] for it in again} == {it: rows[it]["ami"] for it in rows}
 
 
 def test_where_the_first_region_fails_the_next_one_is_copied(uploader, aws, agents, fault, pack):
