@@ -6,8 +6,8 @@ use super::{Clock, fault, journal};
 use crate::aws::{Kind, Session};
 use crate::blocks::{self, BlockPlan, Limits, PutError};
 use crate::request::ImageRef;
-use crate::vault::Names;
 use crate::vault::images::{StoreError, fetch_manifest};
+use crate::vault::{Names, Vault};
 use error_class::Chain;
 use imgtool::pack::Manifest;
 use std::sync::Arc;
@@ -52,10 +52,11 @@ impl Converter {
         names: &Names,
         image: &ImageRef,
     ) -> Event {
-        let manifest = match fetch_manifest(session, names, &image.name, &image.digest).await {
-            Ok(manifest) => manifest,
-            Err(error) => return store_fault(&error),
-        };
+        let manifest =
+            match fetch_manifest(&Vault::of(session, names), &image.name, &image.digest).await {
+                Ok(manifest) => manifest,
+                Err(error) => return store_fault(&error),
+            };
         match facts(&manifest) {
             Ok(facts) => {
                 self.manifest = Some((image.clone(), Arc::new(manifest)));
@@ -81,7 +82,7 @@ impl Converter {
             None => None,
             Some(parent) => {
                 let ImageRef { name, digest } = &parent.image;
-                match fetch_manifest(session, names, name, digest).await {
+                match fetch_manifest(&Vault::of(session, names), name, digest).await {
                     Ok(manifest) => Some(manifest),
                     Err(error) => match store_fault(&error) {
                         Event::Fault(fault) if fault.is_transient => return Event::Fault(fault),
@@ -145,11 +146,12 @@ impl Target<'_> {
                         .await;
                 }
             };
+            let vault = Vault::of(self.session, self.names);
             tokio::select! {
                 biased;
                 done = blocks::put_blocks(
-                    self.session, self.names, manifest, &stretch, self.snapshot, self.limits,
-                    &progress, self.cancel,
+                    &vault, manifest, &stretch, self.snapshot,
+                    self.limits, &progress, self.cancel,
                 ) => done?,
                 () = tell => {}
             }

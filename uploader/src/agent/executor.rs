@@ -8,7 +8,7 @@ use super::{Clock, fault, images, journal, snapshots};
 use crate::agent::machine::Machine;
 use crate::aws::Session;
 use crate::blocks::Limits;
-use crate::vault::Names;
+use crate::vault::{Names, Vault};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +122,7 @@ impl Agent {
         let vault_key = &self.machine.vault_key;
         match action {
             Action::Verify { sha256, signature } => {
-                match crate::request::verify(session, names, sha256, signature).await {
+                match crate::request::verify(&Vault::of(session, names), sha256, signature).await {
                     Ok(is_right) => Event::Verified(is_right),
                     Err(error) => fault::of(&error),
                 }

@@ -5,9 +5,8 @@
 //! while the agent's loop goes round: one that hangs must not be taken for alive.
 
 use super::Clock;
-use crate::aws::{AwsError, Session};
-use crate::vault::Names;
-use crate::vault::object::{self, If};
+use crate::aws::{AwsError, Condition};
+use crate::vault::{SMALL_OBJECT, Vault};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -31,6 +30,8 @@ const FORGOTTEN: i64 = 3600;
 const SWEPT: i64 = 86_400;
 /// Most that are looked at.
 const MAX_BEATS: usize = 200;
+/// As many are listed as one answer of S3 names.
+const ONE_PAGE: usize = 1;
 /// Longest id.
 const MAX_ID: usize = 64;
 /// Version of the format.
@@ -121,34 +122,31 @@ fn id_of(key: &str) -> Option<&str> {
 ///
 /// # Errors
 /// S3 refuses.
-pub async fn all(session: &Session, names: &Names) -> Result<Vec<Beat>, AwsError> {
-    since(session, names, i64::MIN).await
+pub async fn all(vault: &Vault) -> Result<Vec<Beat>, AwsError> {
+    since(vault, i64::MIN).await
 }
 
 /// Those of a vault that are not older than an hour.
 ///
 /// # Errors
 /// S3 refuses.
-pub async fn recent(
-    session: &Session,
-    names: &Names,
-    now: OffsetDateTime,
-) -> Result<Vec<Beat>, AwsError> {
-    since(session, names, now.unix_timestamp() - FORGOTTEN).await
+pub async fn recent(vault: &Vault, now: OffsetDateTime) -> Result<Vec<Beat>, AwsError> {
+    since(vault, now.unix_timestamp() - FORGOTTEN).await
 }
 
-async fn since(session: &Session, names: &Names, oldest: i64) -> Result<Vec<Beat>, AwsError> {
-    let found = list(session, names).await?;
+async fn since(vault: &Vault, oldest: i64) -> Result<Vec<Beat>, AwsError> {
+    let bucket = vault.bucket();
+    let found = list(vault).await?;
     let mut beats = Vec::new();
     for (written, id) in found.into_iter().take(MAX_BEATS) {
         // The newest come first.
         if written < oldest {
             break;
         }
-        let Some(object) = object::get(session, names, &key(&id)).await? else {
+        let Some(object) = bucket.get(&key(&id), SMALL_OBJECT).await? else {
             continue;
         };
-        if let Some(heartbeat) = Heartbeat::parse(&object.text, &id) {
+        if let Some(heartbeat) = Heartbeat::parse(&object.body.or_empty(), &id) {
             beats.push(Beat {
                 heartbeat,
                 written: object.written,
@@ -162,33 +160,24 @@ async fn since(session: &Session, names: &Names, oldest: i64) -> Result<Vec<Beat
 ///
 /// # Errors
 /// S3 refuses.
-pub async fn sweep(session: &Session, names: &Names, now: OffsetDateTime) -> Result<(), AwsError> {
+pub async fn sweep(vault: &Vault, now: OffsetDateTime) -> Result<(), AwsError> {
     let oldest = now.unix_timestamp() - SWEPT;
-    for (written, id) in list(session, names).await? {
+    for (written, id) in list(vault).await? {
         if written < oldest {
-            forget(session, names, &id).await?;
+            forget(vault, &id).await?;
         }
     }
     Ok(())
 }
 
 /// When each was written, and whose it is: the newest first, as far as one answer lists them.
-async fn list(session: &Session, names: &Names) -> Result<Vec<(i64, String)>, AwsError> {
-    let listed = session
-        .s3
-        .list_objects_v2()
-        .bucket(names.bucket())
-        .prefix(PREFIX)
-        .expected_bucket_owner(&names.account)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("s3 ListObjectsV2", error))?;
+async fn list(vault: &Vault) -> Result<Vec<(i64, String)>, AwsError> {
+    let listed = vault.bucket().list(PREFIX, ONE_PAGE).await?;
     let mut found: Vec<(i64, String)> = listed
-        .contents()
         .iter()
-        .filter_map(|it| {
-            let id = id_of(it.key()?)?;
-            Some((it.last_modified().map_or(0, |it| it.secs()), id.to_owned()))
+        .filter_map(|object| {
+            let id = id_of(&object.key)?;
+            Some((object.written.unix_timestamp(), id.to_owned()))
         })
         .collect();
     found.sort_unstable_by(|a, b| b.cmp(a));
@@ -199,9 +188,9 @@ async fn list(session: &Session, names: &Names) -> Result<Vec<(i64, String)>, Aw
 ///
 /// # Errors
 /// S3 refuses.
-pub async fn forget(session: &Session, names: &Names, id: &str) -> Result<(), AwsError> {
+pub async fn forget(vault: &Vault, id: &str) -> Result<(), AwsError> {
     match is_id(id) {
-        true => object::delete(session, names, &key(id)).await,
+        true => vault.bucket().delete(&key(id)).await,
         false => Ok(()),
     }
 }
@@ -213,8 +202,7 @@ pub struct Heart {
 }
 
 struct Shared {
-    session: Session,
-    names: Names,
+    vault: Vault,
     clock: Clock,
     /// Whoever writes has it, so that what was said last is what is there.
     said: Mutex<Said>,
@@ -237,11 +225,10 @@ struct Said {
 
 impl Heart {
     /// Begins to write them; the first is not waited for.
-    pub fn start(session: &Session, names: &Names, clock: &Clock, first: Heartbeat) -> Heart {
+    pub fn start(vault: &Vault, clock: &Clock, first: Heartbeat) -> Heart {
         let shared = Arc::new(Shared {
             now: StdMutex::new((first.activity, first.requests)),
-            session: session.clone(),
-            names: names.clone(),
+            vault: vault.clone(),
             clock: Arc::clone(clock),
             said: Mutex::new(Said {
                 heartbeat: first,
@@ -300,9 +287,8 @@ impl Heart {
         // A beat that is under way comes first, and no other follows.
         let said = self.shared.said.lock().await;
         self.beating.abort();
-        let Shared { session, names, .. } = &*self.shared;
         if said.written.is_some()
-            && let Err(error) = forget(session, names, &said.heartbeat.id).await
+            && let Err(error) = forget(&self.shared.vault, &said.heartbeat.id).await
         {
             tracing::debug!(%error, "the heartbeat stays, and grows old");
         }
@@ -363,22 +349,20 @@ impl Shared {
 
     async fn write(&self, said: &mut Said) -> Result<(), AwsError> {
         let text = serde_json::to_vec(&said.heartbeat).unwrap_or_default();
-        let key = key(&said.heartbeat.id);
+        let (bucket, key) = (self.vault.bucket(), key(&said.heartbeat.id));
         let now = (self.clock)();
-        let mut condition = If::as_read(said.etag.clone());
+        let mut condition = Condition::unchanged(said.etag.clone());
         // The second time for what a lost answer, or somebody who took us for dead, left there.
         for _ in 0..2 {
-            let written =
-                object::put(&self.session, &self.names, &key, text.clone(), condition).await;
-            match written {
+            match bucket.put_json(&key, text.clone(), None, condition).await {
                 Ok(Some(etag)) => {
                     said.etag = Some(etag);
                     said.written = Some(now);
                     return Ok(());
                 }
                 Ok(None) => {
-                    let there = object::get(&self.session, &self.names, &key).await?;
-                    condition = If::as_read(there.map(|it| it.etag));
+                    let there = bucket.get(&key, SMALL_OBJECT).await?;
+                    condition = Condition::unchanged(there.map(|it| it.etag));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no heartbeat: others may take this agent for dead");
@@ -399,6 +383,7 @@ impl Shared {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::aws::Session;
     use aws_config::{BehaviorVersion, Region};
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
@@ -430,7 +415,7 @@ mod tests {
         (url, puts)
     }
 
-    async fn session(url: &str) -> Session {
+    async fn vault(url: &str) -> Vault {
         let keys = aws_sdk_s3::config::Credentials::new("key", "secret", None, None, "test");
         let config = aws_config::defaults(BehaviorVersion::latest())
             .credentials_provider(keys)
@@ -439,33 +424,27 @@ mod tests {
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .load()
             .await;
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
-        Session {
-            account: "123456789012".into(),
-            region: "us-east-1".into(),
-            partition: "aws".into(),
-            caller_arn: "arn:aws:iam::123456789012:root".into(),
-            s3: aws_sdk_s3::Client::from_conf(s3.build()).into(),
-            ec2: aws_sdk_ec2::Client::new(&config).into(),
-            ebs: aws_sdk_ebs::Client::new(&config).into(),
-            kms: aws_sdk_kms::Client::new(&config).into(),
-            sqs: aws_sdk_sqs::Client::new(&config).into(),
-            iam: aws_sdk_iam::Client::new(&config).into(),
-        }
+        let session = Session::new(
+            config,
+            "123456789012".into(),
+            "us-east-1".into(),
+            "aws".into(),
+            "arn:aws:iam::123456789012:root".into(),
+        );
+        Vault::new(session, "image-vault").unwrap()
     }
 
     #[tokio::test]
     async fn a_heart_stops_with_its_agents_loop() {
         let (url, puts) = bucket();
-        let session = session(&url).await;
-        let names = Names::new("image-vault", "123456789012", "us-east-1", "aws").unwrap();
+        let vault = vault(&url).await;
         let now = Arc::new(AtomicI64::new(1_000_000));
         let seen = Arc::clone(&now);
         let clock: Clock = Arc::new(move || {
             OffsetDateTime::from_unix_timestamp(seen.load(Ordering::SeqCst)).unwrap()
         });
         let first = Heartbeat::new("i-1", clock(), 1, 64);
-        let heart = Heart::start(&session, &names, &clock, first);
+        let heart = Heart::start(&vault, &clock, first);
         let written = || puts.load(Ordering::SeqCst);
         while written() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;

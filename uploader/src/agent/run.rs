@@ -8,7 +8,7 @@ use super::queue::{Message, QueueError, Queues};
 use super::sweep::sweep;
 use crate::Class;
 use crate::aws::{AwsError, Kind, Session};
-use crate::vault::Names;
+use crate::vault::{Names, Vault};
 use aws_sdk_kms::types::KeyState;
 use std::pin::Pin;
 use std::time::Duration;
@@ -195,7 +195,7 @@ pub async fn run(
     };
     // The queue is asked meanwhile: a request that comes before anybody knows of this agent is taken
     // all the same.
-    let heart = Heart::start(session, names, &agent.clock, heartbeat);
+    let heart = Heart::start(&Vault::of(session, names), &agent.clock, heartbeat);
     let limit = until.idle.map(|it| time::Duration::seconds(it.into()));
     let run = Run {
         agent,

@@ -10,7 +10,7 @@ use super::record::{Phase, Record, Stored};
 use super::{heartbeat, images, journal, snapshots, tags};
 use crate::agent::executor::Agent;
 use crate::aws::AwsError;
-use crate::vault::REQUEST_SECONDS;
+use crate::vault::{REQUEST_SECONDS, Vault};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ const GONE: &str = "nobody brought it to its end as long as the queue kept it";
 /// EC2 or S3 refuses.
 pub async fn sweep(agent: &Agent) -> Result<Vec<String>, AwsError> {
     let Agent { session, names, .. } = agent;
-    heartbeat::sweep(session, names, (agent.clock)()).await?;
+    heartbeat::sweep(&Vault::of(session, names), (agent.clock)()).await?;
     let mut deleted = Vec::new();
     for snapshot in snapshots::tagged(session, names, tags::VAULT, &names.vault).await? {
         let (Some(id), Some(request)) = (snapshot.snapshot_id(), snapshots::request_of(&snapshot))

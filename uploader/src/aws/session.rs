@@ -1,7 +1,7 @@
 //! Who calls, where, and the clients to do it with.
 
 use super::http::{self, Trust};
-use super::{AwsError, HttpError, Identity, Kind, LazyClient, RoleCredentials};
+use super::{AwsError, Bucket, HttpError, Identity, Kind, LazyClient, RoleCredentials};
 use crate::Class;
 use aws_config::identity::IdentityCache;
 use aws_config::profile::ProfileFileCredentialsProvider;
@@ -184,7 +184,8 @@ impl Session {
         ))
     }
 
-    fn new(
+    /// With a configuration that somebody has, of an account and region that are known.
+    pub fn new(
         config: SdkConfig,
         account: String,
         region: String,
@@ -231,6 +232,11 @@ impl Session {
             }),
             iam: LazyClient::new(move || aws_sdk_iam::Client::new(&config)),
         }
+    }
+
+    /// The bucket `name`, which has to belong to the account `owner`.
+    pub fn bucket(&self, name: String, owner: &str) -> Bucket {
+        Bucket::new(&self.s3, name, owner)
     }
 }
 

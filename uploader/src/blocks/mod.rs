@@ -18,7 +18,7 @@ pub use plan::{BlockPlan, Frame, MAX_FRAME, PlanError, PlannedPut, plan};
 
 use crate::aws::Session;
 use crate::pace::Patience;
-use crate::vault::Names;
+use crate::vault::Vault;
 use bytes::Bytes;
 use decode::Decoders;
 use imgtool::pack::Manifest;
@@ -93,8 +93,7 @@ impl Limits {
 /// fails for too long; `cancel`. Some of the blocks are there then.
 #[allow(clippy::too_many_arguments)]
 pub async fn put_blocks(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     manifest: &Manifest,
     plan: &BlockPlan,
     snapshot: &str,
@@ -102,13 +101,8 @@ pub async fn put_blocks(
     progress: &(dyn Fn(u64) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<(), PutError> {
-    let packs = Packs::new(
-        aws_sdk_s3::Client::clone(&session.s3),
-        names,
-        digests(manifest),
-        Patience::default(),
-    );
-    let pipeline = Pipeline::new(session, packs, snapshot, limits);
+    let packs = Packs::new(vault.bucket(), digests(manifest), Patience::default());
+    let pipeline = Pipeline::new(&vault.session, packs, snapshot, limits);
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(PutError::Cancelled),

@@ -2,7 +2,7 @@
 
 use super::error::PutError;
 use super::spans::Span;
-use crate::aws::{AwsError, Kind};
+use crate::aws::{AwsError, Bucket, Kind};
 use crate::pace::{Fault, Patience, Retries};
 use crate::vault::Names;
 use std::fs::File;
@@ -16,24 +16,17 @@ const OPERATION: &str = "s3 GetObject";
 
 /// The packs of one image.
 pub(crate) struct Packs {
-    place: Place,
+    origin: Origin,
     digests: Vec<String>,
     patience: Patience,
 }
 
 /// Where packs are.
-enum Place {
-    /// In the vault.
-    Vault(Vault),
+enum Origin {
+    /// In a vault's bucket.
+    Bucket(Bucket),
     /// On this machine: the image's only pack.
     File(Arc<File>),
-}
-
-/// A vault's bucket.
-struct Vault {
-    s3: aws_sdk_s3::Client,
-    bucket: String,
-    owner: String,
 }
 
 /// What one request got.
@@ -44,18 +37,9 @@ enum Got {
 }
 
 impl Packs {
-    pub(crate) fn new(
-        s3: aws_sdk_s3::Client,
-        names: &Names,
-        digests: Vec<String>,
-        patience: Patience,
-    ) -> Packs {
+    pub(crate) fn new(bucket: Bucket, digests: Vec<String>, patience: Patience) -> Packs {
         Packs {
-            place: Place::Vault(Vault {
-                s3,
-                bucket: names.bucket(),
-                owner: names.account.clone(),
-            }),
+            origin: Origin::Bucket(bucket),
             digests,
             patience,
         }
@@ -64,7 +48,7 @@ impl Packs {
     /// An image's only pack, as a file.
     pub(crate) fn local(file: Arc<File>, digests: Vec<String>, patience: Patience) -> Packs {
         Packs {
-            place: Place::File(file),
+            origin: Origin::File(file),
             digests,
             patience,
         }
@@ -82,14 +66,14 @@ impl Packs {
 
     /// The bytes of a span.
     pub(crate) async fn read(&self, span: &Span) -> Result<Vec<u8>, PutError> {
-        let vault = match &self.place {
-            Place::File(file) => return self.read_file(file, span).await,
-            Place::Vault(vault) => vault,
+        let bucket = match &self.origin {
+            Origin::File(file) => return self.read_file(file, span).await,
+            Origin::Bucket(bucket) => bucket,
         };
         let seed = span.offset ^ u64::from(span.pack);
         let mut retries = Retries::new(self.patience, seed);
         loop {
-            let asked = tokio::time::timeout(TIMEOUT, self.ask(vault, span));
+            let asked = tokio::time::timeout(TIMEOUT, self.ask(bucket, span));
             let got = match asked.await {
                 Ok(got) => got?,
                 Err(_) => Got::Again(broken("nothing came for two minutes")),
@@ -130,27 +114,24 @@ impl Packs {
         self.corrupt(span.pack, index, offset, why)
     }
 
-    async fn ask(&self, vault: &Vault, span: &Span) -> Result<Got, PutError> {
+    async fn ask(&self, bucket: &Bucket, span: &Span) -> Result<Got, PutError> {
         let corrupt = |why: &str| self.corrupt_span(span, why.to_owned());
         let Some(digest) = self.digests.get(span.pack as usize) else {
             return Err(corrupt("the manifest has no such pack"));
         };
         let key = Names::pack_key(digest);
         let last = span.offset.saturating_add(span.len).saturating_sub(1);
-        let answer = vault
-            .s3
+        let answer = bucket
             .get_object()
-            .bucket(&vault.bucket)
             .key(&key)
             .range(format!("bytes={}-{last}", span.offset))
-            .expected_bucket_owner(&vault.owner)
             .send()
             .await
             .map_err(|error| AwsError::new(OPERATION, error));
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if error.code == "NoSuchKey" => {
-                let bucket = vault.bucket.clone();
+                let bucket = bucket.name().to_owned();
                 return Err(PutError::NoPack { bucket, key });
             }
             Err(error) if error.code == "InvalidRange" => {

@@ -139,7 +139,7 @@ impl AgentArgs {
         };
         let ready = match self.from_instance {
             true => from_instance::ready(&place).await?,
-            false => Ready::find(&place.session, &place.names).await?,
+            false => Ready::find(&place.vault.session, &place.vault.names).await?,
         };
         let agent = self.agent(&place, ready.vault_key, id);
         place.say_who();
@@ -156,7 +156,10 @@ impl AgentArgs {
                 }
                 say(&told);
                 if let Told::Asks = told {
-                    say!("uploader: takes requests from {}", place.names.queue());
+                    say!(
+                        "uploader: takes requests from {}",
+                        place.vault.names.queue()
+                    );
                 }
                 let Told::Ended(ended) = told else {
                     return;
@@ -212,17 +215,17 @@ impl AgentArgs {
     }
 
     fn agent(&self, place: &Place, vault_key: String, id: String) -> Agent {
-        let Place { session, names, .. } = place;
+        let vault = &place.vault;
         Agent {
             machine: Machine {
-                own: Whereabouts::from(names),
+                own: Whereabouts::from(&vault.names),
                 vault_key,
                 max_receives: self.tries,
                 max_attempts: MAX_ATTEMPTS,
                 pause: self.pause,
             },
-            session: session.clone(),
-            names: names.clone(),
+            session: vault.session.clone(),
+            names: vault.names.clone(),
             id,
             limits: Limits {
                 workers: usize::from(self.workers).div_ceil(self.parallel()),

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use uploader::Class;
 use uploader::aws::{Options, Session};
-use uploader::vault::{DEFAULT_NAME, Names};
+use uploader::vault::{DEFAULT_NAME, Vault};
 
 /// Flags of every command.
 #[derive(Clone, Debug, Default, Args)]
@@ -31,11 +31,10 @@ pub(crate) struct AwsArgs {
     vault: String,
 }
 
-/// One region's clients, and the names of the vault there.
+/// One region that a command is about: the vault there.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub(crate) session: Session,
-    pub(crate) names: Names,
+    pub(crate) vault: Vault,
     /// Whether the command is about others as well.
     is_one_of_several: bool,
 }
@@ -98,15 +97,9 @@ impl AwsArgs {
                 ca: None,
             })
             .await?;
-            let names = Names::new(
-                &self.vault,
-                &session.account,
-                &session.region,
-                &session.partition,
-            )?;
             places.push(Place {
+                vault: Vault::new(session, &self.vault)?,
                 is_one_of_several,
-                ..Place::new(session, names)
             });
         }
         Ok(places)
@@ -129,10 +122,9 @@ impl AwsArgs {
 
 impl Place {
     /// The only one that a command is about.
-    pub(crate) fn new(session: Session, names: Names) -> Place {
+    pub(crate) fn new(vault: Vault) -> Place {
         Place {
-            session,
-            names,
+            vault,
             is_one_of_several: false,
         }
     }
@@ -146,7 +138,7 @@ impl Place {
     pub(crate) fn say_who(&self) {
         let Session {
             caller_arn, region, ..
-        } = &self.session;
+        } = &self.vault.session;
         self.say(&format!("as {caller_arn} in {region}"));
     }
 
@@ -158,7 +150,7 @@ impl Place {
     /// What happens here: with the region before it, where there are several.
     pub(crate) fn label(&self, what: &str) -> String {
         match self.is_one_of_several {
-            true => format!("{}: {what}", self.session.region),
+            true => format!("{}: {what}", self.vault.session.region),
             false => what.to_owned(),
         }
     }

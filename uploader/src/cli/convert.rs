@@ -92,7 +92,7 @@ impl Convert {
             let mut requests = Vec::new();
             // First all that can be wrong, then the first change.
             for place in aws.places().await? {
-                let found = find_image(&place.session, &place.names, &self.image).await?;
+                let found = find_image(&place.vault, &self.image).await?;
                 let image = ImageRef {
                     name: found.name,
                     digest: found.digest,
@@ -120,7 +120,7 @@ impl Convert {
     ) -> Regions<Row> {
         at_once(requests.into_iter().map(|(place, fleet, request)| {
             let (is_dry, ami, cancel) = (self.dry_run, self.ami.clone(), cancel.clone());
-            let region = place.session.region.clone();
+            let region = place.vault.session.region.clone();
             let carried_out = async move {
                 let mut it = InRegion::new(&place, Row::default());
                 it.what.asks(&request);
@@ -166,7 +166,7 @@ impl AmiArgs {
     ) -> Result<Request, Failure> {
         let life = time::Duration::hours(self.expires.into());
         let now = OffsetDateTime::now_utc();
-        let request = Request::new(&place.names, image, ami, now, life, random()?);
+        let request = Request::new(&place.vault.names, image, ami, now, life, random()?);
         request
             .check()
             .map_err(|error| Failure::of(Class::Input, &error))?;

@@ -44,9 +44,9 @@ impl Follower {
         if let Some(keeper) = &self.keeper {
             keeper.check(&self.cancel).await?;
         }
-        let Place { session, names, .. } = &self.place;
+        let vault = &self.place.vault;
         self.place.say_who();
-        request::send(session, names, &self.request).await?;
+        request::send(vault, &self.request).await?;
         let Request { id, image, .. } = &self.request;
         let what = format!("request {id} for {}@{}", image.name, image.digest);
         self.place.say(&what);
@@ -79,12 +79,12 @@ impl Follower {
     }
 
     async fn wait(&mut self, shown: &mut Shown) -> Result<Followed, Failure> {
-        let Place { session, names, .. } = &self.place;
+        let vault = &self.place.vault;
         let id = self.request.id;
         let began = Instant::now();
         let mut moved: Option<(Instant, Moved)> = None;
         loop {
-            let record = match journal::read(session, names, &id).await {
+            let record = match journal::read(&vault.session, &vault.names, &id).await {
                 Ok(stored) => stored.map(|it| it.record),
                 // It is only looked at: the agent goes on meanwhile.
                 Err(JournalError::Aws(error)) if error.is_transient() => None,
@@ -202,7 +202,7 @@ impl Shown {
         if record.snapshot.is_none() {
             return;
         }
-        let told = journal::progress(&place.session, &place.names, &record.id).await;
+        let told = journal::progress(&place.vault.session, &place.vault.names, &record.id).await;
         let Ok(Some(now)) = told else {
             return;
         };

@@ -8,7 +8,7 @@ use uploader::agent::queue::QueueError;
 use uploader::agent::{AgentError, Ready};
 use uploader::aws::{AwsError, Kind, Metadata, Options, Session};
 use uploader::fleet::userdata::{UserData, UserDataError};
-use uploader::vault::Names;
+use uploader::vault::Vault;
 
 /// Pauses between tries: a network that is just coming up, and a role that EC2 has just learnt of,
 /// take moments. Five minutes in all; then the instance ends, as it is of no use.
@@ -54,15 +54,9 @@ pub(crate) async fn on_instance() -> Result<OnInstance, Failure> {
         ca: data.ca,
     };
     let session = Session::on_instance(&options, credentials, &identity)?;
-    let Session {
-        account,
-        region,
-        partition,
-        ..
-    } = &session;
-    let names = Names::new(&data.vault, account, region, partition)?;
+    let vault = Vault::new(session, &data.vault)?;
     Ok(OnInstance {
-        place: Place::new(session, names),
+        place: Place::new(vault),
         idle: data.idle_seconds,
         id: identity.instance,
     })
@@ -85,7 +79,7 @@ pub(crate) async fn ready(place: &Place) -> Result<Ready, AgentError> {
     let mut pauses = PAUSES.into_iter();
     loop {
         match (
-            Ready::find(&place.session, &place.names).await,
+            Ready::find(&place.vault.session, &place.vault.names).await,
             pauses.next(),
         ) {
             (Ok(ready), _) => return Ok(ready),

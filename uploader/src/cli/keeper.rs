@@ -62,15 +62,14 @@ impl ConverterArgs {
         if self.no_launch {
             return Ok(None);
         }
-        let mut data = UserData::new(&place.names, self.idle);
+        let mut data = UserData::new(&place.vault.names, self.idle);
         data.endpoint_url.clone_from(&self.converter_endpoint);
         data.ca = aws.private_ca()?;
         let user_data = data
             .to_text()
             .map_err(|error| Failure::of(Class::Input, &error).hint(error.hint()))?;
         Ok(Some(Fleet {
-            session: place.session.clone(),
-            names: place.names.clone(),
+            vault: place.vault.clone(),
             wish: Wish {
                 subnet: self.subnet.clone(),
                 instance_type: self.instance_type.clone(),
@@ -179,7 +178,7 @@ impl Keeper {
             }
             // An agent that takes one request and ends is gone once it is done: nobody is needed then.
             if let Ok(Some(_)) =
-                journal::read(&self.fleet.session, &self.fleet.names, request).await
+                journal::read(&self.fleet.vault.session, &self.fleet.vault.names, request).await
             {
                 return Ok(());
             }

@@ -108,7 +108,7 @@ fn cidr(text: &str) -> Result<String, String> {
 impl Launch {
     pub(crate) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
         let place = aws.place().await?;
-        let session = &place.session;
+        let session = &place.vault.session;
         let order = self.order()?;
         let clock: Clock = Arc::new(OffsetDateTime::now_utc);
         interruptible(async |cancel| {

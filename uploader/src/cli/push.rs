@@ -147,7 +147,7 @@ async fn pushed_at_once(work: Work, places: Vec<Place>) -> Regions<Outcome> {
         ..work
     };
     at_once(places.into_iter().map(|place| {
-        let (region, work) = (place.session.region.clone(), work.clone());
+        let (region, work) = (place.vault.session.region.clone(), work.clone());
         let pushed = async move {
             let mut it = InRegion::new(&place, Outcome::of(&place));
             let done = work.push_to(&place, &mut it.what).await;
@@ -210,7 +210,7 @@ pub(crate) async fn plan(
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<Plan, PushError> {
-    let Place { session, names, .. } = place;
+    let vault = &place.vault;
     let len = match &**image {
         Image::Disk(disk) => disk.content_len(),
         Image::Pack(_) => 0,
@@ -224,7 +224,7 @@ pub(crate) async fn plan(
             }
         })
     };
-    let plan = push::plan(session, names, image, limits.jobs, told, cancel).await;
+    let plan = push::plan(vault, image, limits.jobs, told, cancel).await;
     line.finish();
     plan
 }
@@ -237,7 +237,7 @@ pub(crate) async fn send(
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<Pushed, PushError> {
-    let Place { session, names, .. } = place;
+    let vault = &place.vault;
     if plan.delta.is_some() {
         place.say_who();
     }
@@ -249,7 +249,7 @@ pub(crate) async fn send(
             Step::Read(_) => {}
         })
     };
-    let pushed = push::send(session, names, image, plan, limits, told, cancel).await;
+    let pushed = push::send(vault, image, plan, limits, told, cancel).await;
     line.finish();
     pushed
 }
@@ -288,7 +288,7 @@ fn print(
 impl Outcome {
     fn of(place: &Place) -> Outcome {
         Outcome {
-            bucket: place.names.bucket(),
+            bucket: place.vault.names.bucket(),
             ..Outcome::default()
         }
     }

@@ -29,7 +29,7 @@ impl<T> InRegion<T> {
     /// Nothing has failed yet.
     pub(crate) fn new(place: &Place, what: T) -> InRegion<T> {
         InRegion {
-            region: place.session.region.clone(),
+            region: place.vault.session.region.clone(),
             what,
             failure: None,
         }

@@ -72,7 +72,7 @@ impl Verify {
         let copy = self.output.as_deref().map(Copy::create).transpose()?;
         interruptible(async |cancel| {
             let place = aws.place().await?;
-            let subject = verify::find(&place.session, &self.ami).await?;
+            let subject = verify::find(&place.vault.session, &self.ami).await?;
             let manifest = match given {
                 Some(manifest) => manifest,
                 None => self.manifest_of(&place, &subject).await?,
@@ -89,7 +89,7 @@ impl Verify {
                 copy: copy.as_ref().map(|it| Arc::clone(&it.file)),
             };
             let report = verify::verify(
-                &place.session,
+                &place.vault.session,
                 &manifest,
                 &subject.snapshot,
                 &reading,
@@ -130,16 +130,16 @@ impl Verify {
 
     /// The vault's manifest of what it should be.
     async fn manifest_of(&self, place: &Place, subject: &Subject) -> Result<Manifest, Failure> {
-        let Place { session, names, .. } = place;
+        let vault = &place.vault;
         let (name, digest) = match (&self.image, &subject.image) {
             (Some(image), _) => {
-                let found = find_image(session, names, image).await?;
+                let found = find_image(vault, image).await?;
                 (found.name, found.digest)
             }
             (None, Some(image)) => image.clone(),
             (None, None) => return Err(VerifyError::NoTags(self.ami.clone()).into()),
         };
-        Ok(fetch_manifest(session, names, &name, &digest).await?)
+        Ok(fetch_manifest(vault, &name, &digest).await?)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::aws::{AwsError, Kind, Session, ec2};
 use crate::blocks::{self, BlockPlan, Limits};
 use crate::image::ImageDigest;
 use crate::request::ImageRef;
-use crate::vault::Names;
+use crate::vault::Vault;
 use aws_sdk_ec2::types::SnapshotState;
 use imgtool::pack::Manifest;
 use std::fs::File;
@@ -88,16 +88,11 @@ pub struct Done {
 /// # Errors
 /// The AMI that is there is of a newer program, the vault is not there or its key can't be used, or
 /// AWS refuses.
-pub async fn plan(
-    session: &Session,
-    names: &Names,
-    image: &Image,
-    force: bool,
-) -> Result<Plan, ConverterError> {
-    let kms_key = vault_key(session, names).await?;
-    let stored = current::read(session, names).await?;
+pub async fn plan(vault: &Vault, image: &Image, force: bool) -> Result<Plan, ConverterError> {
+    let kms_key = vault_key(&vault.session, &vault.names).await?;
+    let stored = current::read(vault).await?;
     let replaces = stored.as_ref().map(|it| it.etag.clone());
-    let found = found(session, stored).await?;
+    let found = found(&vault.session, stored).await?;
     if let Found::Available(current) | Found::Pending(current) = &found
         && current.digest == image.digest
     {
@@ -119,7 +114,7 @@ pub async fn plan(
     }
     let gib = gib(&image.manifest);
     let base = match found.current() {
-        Some(it) => base(session, names, image, it, &kms_key, gib).await?,
+        Some(it) => base(vault, image, it, &kms_key, gib).await?,
         None => None,
     };
     let whole = blocks::plan(&image.manifest, None)?;
@@ -150,16 +145,15 @@ async fn found(session: &Session, stored: Option<Stored>) -> Result<Found, AwsEr
 
 /// The last AMI's snapshot, if it is there, its manifest is known, and a child of it has the key.
 async fn base(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     image: &Image,
     current: &Current,
     kms_key: &str,
     gib: u32,
 ) -> Result<Option<Base>, ConverterError> {
-    let snapshot = match ec2::snapshot(session, &current.snapshot).await {
+    let snapshot = match ec2::snapshot(&vault.session, &current.snapshot).await {
         Err(error) if error.kind == Kind::Refused => None,
-        snapshot => snapshot?.filter(|it| it.owner_id() == Some(&session.account)),
+        snapshot => snapshot?.filter(|it| it.owner_id() == Some(&vault.session.account)),
     };
     let fits = snapshot.is_some_and(|it| {
         it.state() == Some(&SnapshotState::Completed)
@@ -172,7 +166,7 @@ async fn base(
     if !fits {
         return Ok(None);
     }
-    let Some(earlier) = current::manifest(session, names, &current.digest).await? else {
+    let Some(earlier) = current::manifest(vault, &current.digest).await? else {
         return Ok(None);
     };
     // What is wrong with the earlier one only makes this one whole.
@@ -198,8 +192,7 @@ async fn base(
 /// AWS refuses, or `cancel`.
 #[allow(clippy::too_many_arguments)]
 pub async fn carry_out(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     image: &Image,
     plan: Plan,
     limits: &Limits,
@@ -231,8 +224,8 @@ pub async fn carry_out(
             None => (None, make.whole.clone()),
         };
         let order = Order {
-            session,
-            names,
+            session: &vault.session,
+            names: &vault.names,
             image,
             kms_key: &make.kms_key,
             parent,
@@ -253,14 +246,14 @@ pub async fn carry_out(
         &image.program_sha256,
         now,
     );
-    match record(session, names, image, &current, plan.replaces, cancel).await {
+    match record(vault, image, &current, plan.replaces, cancel).await {
         Ok(None) => Ok(Done {
             current,
             is_new: true,
             before,
         }),
         Ok(Some(theirs)) => {
-            let left = make::undo(session, &made_of(&current)).await;
+            let left = make::undo(&vault.session, &made_of(&current)).await;
             if !left.is_empty() {
                 let why = ConverterError::Step(format!("{} was there first", theirs.ami));
                 let why = Box::new(why);
@@ -272,7 +265,7 @@ pub async fn carry_out(
                 before: None,
             })
         }
-        Err(error) => match make::undo(session, &made_of(&current)).await {
+        Err(error) => match make::undo(&vault.session, &made_of(&current)).await {
             left if left.is_empty() => Err(error),
             left => Err(ConverterError::Left {
                 why: Box::new(error),
@@ -292,8 +285,7 @@ fn made_of(current: &Current) -> Made {
 /// Writes down which AMI is the converter's. If somebody else made one of the same image meanwhile,
 /// theirs it is.
 async fn record(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     image: &Image,
     current: &Current,
     mut replaces: Option<String>,
@@ -302,13 +294,13 @@ async fn record(
     if cancel.is_cancelled() {
         return Err(ConverterError::Interrupted);
     }
-    current::keep_manifest(session, names, &image.manifest).await?;
+    current::keep_manifest(vault, &image.manifest).await?;
     for _ in 0..MAX_ROUNDS {
-        let written = current::write(session, names, current, replaces.clone()).await?;
+        let written = current::write(vault, current, replaces.clone()).await?;
         if written.is_some() {
             return Ok(None);
         }
-        let stored = current::read(session, names).await?;
+        let stored = current::read(vault).await?;
         replaces = stored.as_ref().map(|it| it.etag.clone());
         let theirs = stored.and_then(|it| it.current);
         match theirs {
@@ -316,7 +308,7 @@ async fn record(
             Some(it) if it == *current => return Ok(None),
             Some(it) if it.digest == current.digest => {
                 if let Found::Available(it) | Found::Pending(it) =
-                    current::look(session, it).await?
+                    current::look(&vault.session, it).await?
                 {
                     return Ok(Some(it));
                 }
@@ -326,7 +318,7 @@ async fn record(
     }
     Err(ConverterError::Step(format!(
         "s3://{}/{}: others keep changing it",
-        names.bucket(),
+        vault.names.bucket(),
         current::KEY
     )))
 }

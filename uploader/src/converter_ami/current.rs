@@ -5,10 +5,10 @@
 //! written only by who may use the vault's key, and the converter's role can't.
 
 use super::tags;
-use crate::aws::{AwsError, Session, ec2};
+use crate::aws::{AwsError, Condition, Session, ec2};
 use crate::image::ImageDigest;
-use crate::vault::object::{self, If};
-use crate::vault::{Names, StoreError, images::fetch_manifest_at};
+use crate::vault::images::{StoreError, fetch_manifest_at};
+use crate::vault::{SMALL_OBJECT, Vault};
 use aws_sdk_ec2::types::ImageState;
 use imgtool::pack::Manifest;
 use serde::{Deserialize, Serialize};
@@ -100,10 +100,10 @@ impl Current {
 ///
 /// # Errors
 /// S3 or EC2 refuses.
-pub async fn find(session: &Session, names: &Names) -> Result<Found, AwsError> {
-    match read(session, names).await?.and_then(|it| it.current) {
+pub async fn find(vault: &Vault) -> Result<Found, AwsError> {
+    match read(vault).await?.and_then(|it| it.current) {
         None => Ok(Found::None),
-        Some(current) => look(session, current).await,
+        Some(current) => look(&vault.session, current).await,
     }
 }
 
@@ -123,10 +123,10 @@ pub(super) async fn look(session: &Session, current: Current) -> Result<Found, A
 }
 
 /// The record, if there is one.
-pub(super) async fn read(session: &Session, names: &Names) -> Result<Option<Stored>, AwsError> {
-    let object = object::get(session, names, KEY).await?;
+pub(super) async fn read(vault: &Vault) -> Result<Option<Stored>, AwsError> {
+    let object = vault.bucket().get(KEY, SMALL_OBJECT).await?;
     Ok(object.map(|it| Stored {
-        current: parse(&it.text),
+        current: parse(&it.body.or_empty()),
         etag: it.etag,
     }))
 }
@@ -139,18 +139,18 @@ fn parse(text: &[u8]) -> Option<Current> {
 /// Writes the record in the place of the one with this ETag, or where there is none; `None` if it
 /// was changed meanwhile.
 pub(super) async fn write(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     current: &Current,
     replaces: Option<String>,
 ) -> Result<Option<String>, AwsError> {
     let text = serde_json::to_vec(current).unwrap_or_default();
-    object::put(session, names, KEY, text, If::as_read(replaces)).await
+    let condition = Condition::unchanged(replaces);
+    vault.bucket().put_json(KEY, text, None, condition).await
 }
 
 /// Takes the record away: there is no converter's AMI any more.
-pub(super) async fn clear(session: &Session, names: &Names) -> Result<(), AwsError> {
-    object::delete(session, names, KEY).await
+pub(super) async fn clear(vault: &Vault) -> Result<(), AwsError> {
+    vault.bucket().delete(KEY).await
 }
 
 /// Where the manifest of an image is, from which the next one's snapshot can be made.
@@ -160,12 +160,11 @@ fn manifest_key(digest: &ImageDigest) -> String {
 
 /// The manifest of an image, if the vault has it and it is that image's.
 pub(super) async fn manifest(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     digest: &ImageDigest,
 ) -> Result<Option<Manifest>, AwsError> {
     let key = manifest_key(digest);
-    match fetch_manifest_at(session, names, &key, tags::IMAGE, digest).await {
+    match fetch_manifest_at(vault, &key, tags::IMAGE, digest).await {
         Ok(manifest) => Ok(Some(manifest)),
         Err(StoreError::Aws(error)) => Err(error),
         // Missing or broken: the next image is put whole, then.
@@ -178,24 +177,19 @@ pub(super) async fn manifest(
 
 /// Keeps the manifest of an image. One that is there already is the same: its name says what is in
 /// it.
-pub(super) async fn keep_manifest(
-    session: &Session,
-    names: &Names,
-    manifest: &Manifest,
-) -> Result<(), AwsError> {
+pub(super) async fn keep_manifest(vault: &Vault, manifest: &Manifest) -> Result<(), AwsError> {
     let key = manifest_key(&ImageDigest::of(manifest));
     let text = serde_json::to_vec(manifest).unwrap_or_default();
-    object::put(session, names, &key, text, If::Missing).await?;
+    let bucket = vault.bucket();
+    bucket
+        .put_json(&key, text, None, Condition::Missing)
+        .await?;
     Ok(())
 }
 
 /// Forgets an image's manifest.
-pub(super) async fn forget_manifest(
-    session: &Session,
-    names: &Names,
-    digest: &ImageDigest,
-) -> Result<(), AwsError> {
-    object::delete(session, names, &manifest_key(digest)).await
+pub(super) async fn forget_manifest(vault: &Vault, digest: &ImageDigest) -> Result<(), AwsError> {
+    vault.bucket().delete(&manifest_key(digest)).await
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 use super::current;
 use super::{ConverterError, make, tags};
 use crate::aws::ec2::instances::{self, Instance};
-use crate::aws::{AwsError, Kind, Session, ec2};
+use crate::aws::{AwsError, Kind, ec2};
 use crate::image::ImageDigest;
-use crate::vault::Names;
+use crate::vault::{Names, Vault};
 use aws_sdk_ec2::types::{Filter, Image, Snapshot};
 use std::collections::BTreeSet;
 use time::format_description::well_known::Rfc3339;
@@ -52,17 +52,16 @@ impl Prune {
 /// # Errors
 /// AWS refuses.
 pub async fn plan(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     all: bool,
     replaced: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<Prune, ConverterError> {
-    let stored = current::read(session, names).await?;
+    let stored = current::read(vault).await?;
     let current = stored.as_ref().and_then(|it| it.current.as_ref());
     let is_current = |id: &str| current.is_some_and(|it| it.ami == id);
-    let images = images(session, names).await?;
-    let snapshots = snapshots(session, names).await?;
+    let images = images(vault).await?;
+    let snapshots = snapshots(vault).await?;
     let ours: BTreeSet<&str> = snapshots.iter().filter_map(|it| it.snapshot_id()).collect();
     let mut prune = Prune {
         record: all && stored.is_some(),
@@ -81,7 +80,7 @@ pub async fn plan(
             kept.extend(root);
             continue;
         }
-        let instances = instances::of_ami(session, id).await?.into_iter();
+        let instances = instances::of_ami(&vault.session, id).await?.into_iter();
         let running: Vec<String> = instances
             .filter(Instance::has_disk)
             .map(|it| it.id)
@@ -119,18 +118,12 @@ pub async fn plan(
 ///
 /// # Errors
 /// AWS refuses.
-pub async fn carry_out(
-    session: &Session,
-    names: &Names,
-    prune: &Prune,
-) -> Result<Vec<String>, ConverterError> {
+pub async fn carry_out(vault: &Vault, prune: &Prune) -> Result<Vec<String>, ConverterError> {
     if prune.record {
         // First: nobody launches what is about to go.
-        current::clear(session, names).await?;
+        current::clear(vault).await?;
     }
-    let stays = current::read(session, names)
-        .await?
-        .and_then(|it| it.current);
+    let stays = current::read(vault).await?.and_then(|it| it.current);
     let mut left = Vec::new();
     for Old {
         ami,
@@ -142,15 +135,15 @@ pub async fn carry_out(
             // It was made the converter's meanwhile.
             continue;
         }
-        make::deregister(session, ami).await?;
+        make::deregister(&vault.session, ami).await?;
         let made = make::Made {
             snapshot: snapshot.clone(),
             ami: None,
         };
-        left.extend(make::undo(session, &made).await);
+        left.extend(make::undo(&vault.session, &made).await);
         let digest = digest.filter(|it| stays.as_ref().is_none_or(|stays| stays.digest != *it));
         if let Some(digest) = digest {
-            current::forget_manifest(session, names, &digest).await?;
+            current::forget_manifest(vault, &digest).await?;
         }
     }
     for snapshot in &prune.snapshots {
@@ -158,30 +151,31 @@ pub async fn carry_out(
             snapshot: Some(snapshot.clone()),
             ami: None,
         };
-        left.extend(make::undo(session, &made).await);
+        left.extend(make::undo(&vault.session, &made).await);
     }
     Ok(left)
 }
 
 /// The account's own images that are a converter's of this vault by tag and by name.
-async fn images(session: &Session, names: &Names) -> Result<Vec<Image>, AwsError> {
-    let mut images = ec2::own_images(session, vec![tagged(names)]).await?;
+async fn images(vault: &Vault) -> Result<Vec<Image>, AwsError> {
+    let mut images = ec2::own_images(&vault.session, vec![tagged(&vault.names)]).await?;
     images.retain(|image| {
         image
             .name()
-            .is_some_and(|name| tags::is_ami_name(names, name))
+            .is_some_and(|name| tags::is_ami_name(&vault.names, name))
     });
     Ok(images)
 }
 
 /// The account's own snapshots that are such images' by tag and by description.
-async fn snapshots(session: &Session, names: &Names) -> Result<Vec<Snapshot>, AwsError> {
-    let mut snapshots = match ec2::own_snapshots(session, vec![tagged(names)], usize::MAX).await {
-        // One went while they were listed: the next time, the others are.
-        Err(error) if error.kind == Kind::NotFound => Vec::new(),
-        snapshots => snapshots?,
-    };
-    let prefix = tags::snapshot_prefix(names);
+async fn snapshots(vault: &Vault) -> Result<Vec<Snapshot>, AwsError> {
+    let mut snapshots =
+        match ec2::own_snapshots(&vault.session, vec![tagged(&vault.names)], usize::MAX).await {
+            // One went while they were listed: the next time, the others are.
+            Err(error) if error.kind == Kind::NotFound => Vec::new(),
+            snapshots => snapshots?,
+        };
+    let prefix = tags::snapshot_prefix(&vault.names);
     snapshots.retain(|snapshot| {
         let description = snapshot.description();
         let digest = description.and_then(|description| description.strip_prefix(&prefix));

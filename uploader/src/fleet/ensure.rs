@@ -6,11 +6,11 @@ use super::judge::{Machine, MachineState, Patience, Pulse, View, Why};
 use super::launch::{self, Launched};
 use super::{launch_record, status};
 use crate::agent::{Clock, heartbeat};
+use crate::aws::AwsError;
 use crate::aws::ec2::instances;
-use crate::aws::{AwsError, Session};
 use crate::converter_ami::current::{self, Found};
 use crate::converter_ami::version::is_older;
-use crate::vault::Names;
+use crate::vault::Vault;
 
 /// Rounds of one `ensure`: each ends with somebody else's change, of which there are few.
 const MAX_STEPS: u32 = 60;
@@ -31,10 +31,8 @@ pub struct Wish {
 /// A vault's converters, and what to launch where there is none.
 #[derive(Clone)]
 pub struct Fleet {
-    /// Clients.
-    pub session: Session,
-    /// The vault.
-    pub names: Names,
+    /// The vault that they work for.
+    pub vault: Vault,
     /// What to launch.
     pub wish: Wish,
     /// When to believe what.
@@ -103,12 +101,12 @@ impl Fleet {
         told: &(dyn Fn(Told) + Send + Sync),
         failure: &mut Option<FleetError>,
     ) -> Result<Event, FleetError> {
-        let Fleet { session, names, .. } = self;
+        let vault = &self.vault;
         Ok(match action {
-            Action::ReadRecord => Event::Record(launch_record::read(session, names).await?),
+            Action::ReadRecord => Event::Record(launch_record::read(vault).await?),
             Action::Look => Event::Seen(self.look().await?),
             Action::WriteRecord { record, replaces } => {
-                match launch_record::write(session, names, record, replaces.clone()).await? {
+                match launch_record::write(vault, record, replaces.clone()).await? {
                     Some(etag) => Event::Written(etag),
                     None => Event::Changed,
                 }
@@ -119,7 +117,7 @@ impl Fleet {
             }
             Action::Launch { generation } => {
                 told(Told::Launching);
-                match launch::launch(session, names, &self.wish, *generation).await {
+                match launch::launch(vault, &self.wish, *generation).await {
                     Ok(Launched::Up(id, place, program)) => {
                         told(Told::Launched {
                             id: id.clone(),
@@ -144,14 +142,14 @@ impl Fleet {
                         id: id.clone(),
                         why: *why,
                     });
-                    instances::terminate(session, id).await?;
-                    heartbeat::forget(session, names, id).await?;
+                    instances::terminate(&vault.session, id).await?;
+                    heartbeat::forget(vault, id).await?;
                 }
                 Event::Ok
             }
             Action::Withdraw(id) => {
                 told(Told::Withdrawn(id.clone()));
-                instances::terminate(session, id).await?;
+                instances::terminate(&vault.session, id).await?;
                 Event::Ok
             }
             Action::Done(_) => Event::Ok,
@@ -177,7 +175,7 @@ impl Fleet {
         if is_there || view.machines.iter().any(is_up) {
             return Ok(());
         }
-        launch::check(&self.session, &self.names, &self.wish).await
+        launch::check(&self.vault, &self.wish).await
     }
 
     /// What there is now.
@@ -185,16 +183,16 @@ impl Fleet {
     /// # Errors
     /// AWS refuses.
     pub async fn look(&self) -> Result<View, AwsError> {
-        let Fleet { session, names, .. } = self;
+        let vault = &self.vault;
         let now = (self.clock)();
-        let beats = heartbeat::recent(session, names, now).await?;
-        let mut found = status::of_vault(session, names).await?;
+        let beats = heartbeat::recent(vault, now).await?;
+        let mut found = status::of_vault(vault).await?;
         // An agent may be on an instance that has no tag.
         let ids = beats.iter().map(|it| it.heartbeat.id.as_str());
         let others: Vec<&str> = ids
             .filter(|&id| !found.iter().any(|it| it.id == id))
             .collect();
-        found.extend(instances::among(session, &others).await?);
+        found.extend(instances::among(&vault.session, &others).await?);
         let machines = found.iter().map(|it| Machine {
             id: it.id.clone(),
             state: match it.is_up() {
@@ -220,7 +218,7 @@ impl Fleet {
     /// # Errors
     /// EC2 refuses.
     pub async fn has_ami(&self) -> Result<bool, AwsError> {
-        let found = current::find(&self.session, &self.names).await?;
+        let found = current::find(&self.vault).await?;
         Ok(matches!(found, Found::Available(_) | Found::Pending(_)))
     }
 }

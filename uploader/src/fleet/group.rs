@@ -2,7 +2,7 @@
 
 use super::error::FleetError;
 use crate::aws::{AwsError, Kind, Session, ec2};
-use crate::vault::{Names, tags};
+use crate::vault::{Names, Vault, tags};
 use aws_sdk_ec2::types::{ResourceType, SecurityGroup, Tag, TagSpecification};
 
 /// What the converter's group is called.
@@ -25,24 +25,24 @@ pub(crate) fn tagged(kind: ResourceType, tags: &[(&str, &str)]) -> TagSpecificat
 ///
 /// # Errors
 /// It has inbound rules, or EC2 refuses.
-pub async fn converters(session: &Session, names: &Names, vpc: &str) -> Result<String, FleetError> {
-    let group = name(names);
-    if let Some(id) = closed(find(session, &group, vpc).await?)? {
+pub async fn converters(vault: &Vault, vpc: &str) -> Result<String, FleetError> {
+    let group = name(&vault.names);
+    if let Some(id) = closed(find(&vault.session, &group, vpc).await?)? {
         return Ok(id);
     }
     let description = format!(
         "Converter of the vault {}: nothing comes in",
-        names.bucket()
+        vault.names.bucket()
     );
     let tags = [
         ("Name", group.as_str()),
-        (tags::VAULT, names.vault.as_str()),
+        (tags::VAULT, vault.names.vault.as_str()),
     ];
-    match create(session, &group, &description, vpc, &tags).await {
+    match create(&vault.session, &group, &description, vpc, &tags).await {
         Ok(id) => Ok(id),
         // Another caller was faster.
         Err(error) if error.kind == Kind::Conflict => {
-            closed(find(session, &group, vpc).await?)?.ok_or_else(|| error.into())
+            closed(find(&vault.session, &group, vpc).await?)?.ok_or_else(|| error.into())
         }
         Err(error) => Err(error.into()),
     }
@@ -128,12 +128,12 @@ pub(crate) async fn delete(session: &Session, id: &str) -> Result<(), AwsError> 
 ///
 /// # Errors
 /// EC2 refuses.
-pub async fn all(session: &Session, names: &Names) -> Result<Vec<String>, AwsError> {
+pub async fn all(vault: &Vault) -> Result<Vec<String>, AwsError> {
     let filters = vec![
-        ec2::filter("group-name", &[&name(names)]),
-        ec2::tag_filter(tags::VAULT, &names.vault),
+        ec2::filter("group-name", &[&name(&vault.names)]),
+        ec2::tag_filter(tags::VAULT, &vault.names.vault),
     ];
-    let groups = ec2::security_groups(session, filters).await?;
+    let groups = ec2::security_groups(&vault.session, filters).await?;
     Ok(groups
         .into_iter()
         .filter_map(|group| group.group_id)

@@ -6,11 +6,11 @@ use super::error::{FleetError, Refused, refused};
 use super::group;
 use super::launch_record::client_token;
 use super::place::{Place, Subnet, TYPES, check_type, subnets};
+use crate::aws::AwsError;
 use crate::aws::ec2::{self, instances};
-use crate::aws::{AwsError, Session};
 use crate::converter_ami::current::{self, Found};
 use crate::converter_ami::tags;
-use crate::vault::{Names, tags as vault_tags};
+use crate::vault::{Names, Vault, tags as vault_tags};
 use aws_sdk_ec2::types::{
     IamInstanceProfileSpecification, InstanceType, ResourceType, ShutdownBehavior,
 };
@@ -34,12 +34,12 @@ pub(super) enum Launched {
 }
 
 /// The converter's AMI, as the vault's record says, and the version of the program in it.
-async fn ami_of(session: &Session, names: &Names) -> Result<(Ami, String), FleetError> {
-    let found = match current::find(session, names).await? {
+async fn ami_of(vault: &Vault) -> Result<(Ami, String), FleetError> {
+    let found = match current::find(vault).await? {
         Found::None => {
             return Err(FleetError::NoAmi {
-                vault: names.vault.clone(),
-                region: names.region.clone(),
+                vault: vault.names.vault.clone(),
+                region: vault.names.region.clone(),
             });
         }
         Found::Pending(it) => return Err(FleetError::AmiPending { ami: it.ami }),
@@ -51,7 +51,7 @@ async fn ami_of(session: &Session, names: &Names) -> Result<(Ami, String), Fleet
         }
         Found::Available(it) => it,
     };
-    let image = ec2::own_image(session, &found.ami).await?;
+    let image = ec2::own_image(&vault.session, &found.ami).await?;
     match image.as_ref().and_then(Ami::of) {
         Some(ami) => Ok((ami, found.program_version)),
         None => Err(FleetError::AmiGone {
@@ -63,25 +63,24 @@ async fn ami_of(session: &Session, names: &Names) -> Result<(Ami, String), Fleet
 
 /// Whether a launch has what it needs: an AMI, a subnet, and the type that was asked for. Changes
 /// nothing.
-pub(super) async fn check(session: &Session, names: &Names, wish: &Wish) -> Result<(), FleetError> {
+pub(super) async fn check(vault: &Vault, wish: &Wish) -> Result<(), FleetError> {
     // What was said comes first: it is the caller's to mend.
     if let Some(subnet) = &wish.subnet {
-        subnets(session, Some(subnet)).await?;
+        subnets(&vault.session, Some(subnet)).await?;
     }
     if let Some(instance_type) = &wish.instance_type {
-        check_type(session, instance_type).await?;
+        check_type(&vault.session, instance_type).await?;
     }
-    ami_of(session, names).await?;
+    ami_of(vault).await?;
     if wish.subnet.is_none() {
-        subnets(session, None).await?;
+        subnets(&vault.session, None).await?;
     }
     Ok(())
 }
 
 /// Launches an instance for the vault, as this generation.
 pub(super) async fn launch(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     wish: &Wish,
     generation: u64,
 ) -> Result<Launched, FleetError> {
@@ -92,21 +91,20 @@ pub(super) async fn launch(
             most: MAX_USER_DATA,
         });
     }
-    let (ami, program) = ami_of(session, names).await?;
-    let subnets = subnets(session, wish.subnet.as_deref()).await?;
+    let (ami, program) = ami_of(vault).await?;
+    let subnets = subnets(&vault.session, wish.subnet.as_deref()).await?;
     let Some(Subnet { vpc, .. }) = subnets.first() else {
-        let region = names.region.clone();
+        let region = vault.names.region.clone();
         return Err(FleetError::NoDefaultVpc { region });
     };
     // All of them are in one VPC.
-    let group = group::converters(session, names, vpc).await?;
+    let group = group::converters(vault, vpc).await?;
     let asked = wish.instance_type.as_deref();
-    let mut attempts = Attempts::new(&names.region, &ami, &subnets, asked, TYPES);
+    let mut attempts = Attempts::new(&vault.names.region, &ami, &subnets, asked, TYPES);
     loop {
         let place = attempts.next_place()?;
         let call = Call {
-            session,
-            names,
+            vault,
             ami: &ami,
             place: &place,
             group: &group,
@@ -122,7 +120,7 @@ pub(super) async fn launch(
                     return Err(FleetError::AmiGone { ami, cause });
                 }
                 Err(NotLaunched::NoProfile(cause)) => {
-                    let profile = names.role();
+                    let profile = vault.names.role();
                     return Err(FleetError::NoProfile { profile, cause });
                 }
                 Err(NotLaunched::Fleet(error)) => return Err(error),
@@ -133,8 +131,7 @@ pub(super) async fn launch(
 
 /// One call in one place.
 struct Call<'a> {
-    session: &'a Session,
-    names: &'a Names,
+    vault: &'a Vault,
     ami: &'a Ami,
     place: &'a Place,
     group: &'a str,
@@ -168,20 +165,21 @@ impl Call<'_> {
             self.group,
             self.user_data,
         ];
-        client_token(self.names, self.generation, &parameters)
+        client_token(&self.vault.names, self.generation, &parameters)
     }
 
     async fn once(&self) -> Result<String, AwsError> {
         const OPERATION: &str = "ec2 RunInstances";
-        let Names { vault, .. } = self.names;
+        let Names { vault, .. } = &self.vault.names;
         let name = format!("{vault} converter");
         let tags = [
             ("Name", name.as_str()),
             (vault_tags::VAULT, vault),
             (tags::CONVERTER, vault),
         ];
-        let profile = IamInstanceProfileSpecification::builder().name(self.names.role());
+        let profile = IamInstanceProfileSpecification::builder().name(self.vault.names.role());
         let answer = self
+            .vault
             .session
             .ec2
             .run_instances()
@@ -210,7 +208,7 @@ impl Call<'_> {
 
     /// A call that was made before gives the instance that it gave then, which may be gone by now.
     async fn is_still_there(&self, id: String, program: String) -> Result<Launched, FleetError> {
-        match instances::one(self.session, &id).await? {
+        match instances::one(&self.vault.session, &id).await? {
             Some(instance) if !instance.is_up() => Ok(Launched::Gone(id)),
             // EC2 does not list a new one at once.
             _ => Ok(Launched::Up(id, self.place.clone(), program)),

@@ -5,9 +5,8 @@
 //! is part of the call's client token: EC2 then gives both the same instance. Nothing in it says what
 //! is launched: whoever may write to the bucket can't make a caller launch anything else.
 
-use crate::aws::{AwsError, Session};
-use crate::vault::Names;
-use crate::vault::object::{self, If};
+use crate::aws::{AwsError, Condition};
+use crate::vault::{Names, SMALL_OBJECT, Vault};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -103,11 +102,11 @@ pub fn client_token(names: &Names, generation: u64, parameters: &[&str]) -> Stri
 ///
 /// # Errors
 /// S3 refuses.
-pub async fn read(session: &Session, names: &Names) -> Result<Option<StoredLaunch>, AwsError> {
-    let Some(object) = object::get(session, names, KEY).await? else {
+pub async fn read(vault: &Vault) -> Result<Option<StoredLaunch>, AwsError> {
+    let Some(object) = vault.bucket().get(KEY, SMALL_OBJECT).await? else {
         return Ok(None);
     };
-    let record: Option<LaunchRecord> = serde_json::from_slice(&object.text).ok();
+    let record: Option<LaunchRecord> = serde_json::from_slice(&object.body.or_empty()).ok();
     let record = record.filter(|it| it.version == VERSION);
     let record = record.unwrap_or(LaunchRecord {
         version: VERSION,
@@ -128,13 +127,13 @@ pub async fn read(session: &Session, names: &Names) -> Result<Option<StoredLaunc
 /// # Errors
 /// S3 refuses.
 pub async fn write(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     record: &LaunchRecord,
     replaces: Option<String>,
 ) -> Result<Option<String>, AwsError> {
     let text = serde_json::to_vec(record).unwrap_or_default();
-    object::put(session, names, KEY, text, If::as_read(replaces)).await
+    let condition = Condition::unchanged(replaces);
+    vault.bucket().put_json(KEY, text, None, condition).await
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! What there is of a vault's converter: its AMI, its instances, and the agents that say they live.
 
 use crate::agent::heartbeat::{self, Beat};
+use crate::aws::AwsError;
 use crate::aws::ec2::instances::{self, Instance};
-use crate::aws::{AwsError, Session};
 use crate::converter_ami::ConverterError;
 use crate::converter_ami::current::{self, Found};
 use crate::converter_ami::tags::CONVERTER;
-use crate::vault::Names;
+use crate::vault::Vault;
 use time::OffsetDateTime;
 
 /// All of it.
@@ -25,11 +25,11 @@ pub struct Status {
 ///
 /// # Errors
 /// AWS refuses.
-pub async fn look(session: &Session, names: &Names) -> Result<Status, ConverterError> {
-    let ami = current::find(session, names).await?;
-    let mut others = heartbeat::all(session, names).await?;
+pub async fn look(vault: &Vault) -> Result<Status, ConverterError> {
+    let ami = current::find(vault).await?;
+    let mut others = heartbeat::all(vault).await?;
     let mut instances = Vec::new();
-    for it in of_vault(session, names).await? {
+    for it in of_vault(vault).await? {
         let place = others.iter().position(|beat| beat.heartbeat.id == it.id);
         let beat = place.map(|place| others.swap_remove(place));
         instances.push((it, beat));
@@ -47,8 +47,8 @@ pub async fn look(session: &Session, names: &Names) -> Result<Status, ConverterE
 ///
 /// # Errors
 /// EC2 refuses.
-pub async fn of_vault(session: &Session, names: &Names) -> Result<Vec<Instance>, AwsError> {
-    instances::with_tag(session, CONVERTER, &names.vault).await
+pub async fn of_vault(vault: &Vault) -> Result<Vec<Instance>, AwsError> {
+    instances::with_tag(&vault.session, CONVERTER, &vault.names.vault).await
 }
 
 /// Seconds since a heartbeat.

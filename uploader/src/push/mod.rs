@@ -21,13 +21,13 @@ pub use limits::Limits;
 pub use pack::{Progress, Step};
 pub use source::{Image, Pack};
 
-use crate::aws::Session;
+use crate::aws::Bucket;
 use crate::image::ImageDigest;
-use crate::vault::Names;
 use crate::vault::images::{self, MAX_MANIFEST, StoreError};
+use crate::vault::{Names, Vault};
 use bytes::Bytes;
 use imgtool::pack::{Manifest, PackRecord};
-use objects::Bucket;
+use objects::Target;
 use pack::Transfer;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -69,39 +69,36 @@ pub struct Pushed {
 /// # Errors
 /// The image can't be read, or the vault.
 pub async fn plan(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     image: &Arc<Image>,
     jobs: usize,
     progress: Progress,
     cancel: &CancellationToken,
 ) -> Result<Plan, PushError> {
     tokio::select! {
-        plan = plan_now(session, names, image, jobs, progress, cancel) => plan,
+        plan = plan_now(vault, image, jobs, progress, cancel) => plan,
         () = cancel.cancelled() => Err(PushError::Interrupted),
     }
 }
 
 async fn plan_now(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     image: &Arc<Image>,
     jobs: usize,
     progress: Progress,
     cancel: &CancellationToken,
 ) -> Result<Plan, PushError> {
-    let bucket = Bucket::new(&session.s3, names, 0);
-    let vault = Vault {
-        session,
-        names,
+    let bucket = vault.bucket();
+    let stock = Stock {
+        vault,
         bucket: &bucket,
     };
     let (manifest, known) = match &**image {
         Image::Pack(pack) => {
             // Mostly the vault does not have it: then the second is needed, too.
             let (stored, known) = tokio::join!(
-                vault.stored(&pack.manifest, pack.digest),
-                vault.known(&pack.manifest.name)
+                stock.stored(&pack.manifest, pack.digest),
+                stock.known(&pack.manifest.name)
             );
             if let Some(plan) = stored? {
                 return Ok(plan);
@@ -109,10 +106,10 @@ async fn plan_now(
             (pack.manifest.clone(), Arc::new(known?))
         }
         Image::Disk(disk) => {
-            let known = Arc::new(vault.known(disk.name()).await?);
+            let known = Arc::new(stock.known(disk.name()).await?);
             let manifest = scan(image, &known, jobs, progress, cancel).await?;
             let digest = ImageDigest::of(&manifest);
-            if let Some(plan) = vault.stored(&manifest, digest).await? {
+            if let Some(plan) = stock.stored(&manifest, digest).await? {
                 return Ok(plan);
             }
             (manifest, known)
@@ -134,8 +131,7 @@ async fn plan_now(
 /// A block is not what the manifest says, and then nothing is left; or S3 refuses, and then what
 /// was sent is kept for the next push, as when `cancel` was called.
 pub async fn send(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     image: &Arc<Image>,
     plan: Plan,
     limits: &Limits,
@@ -143,14 +139,13 @@ pub async fn send(
     cancel: &CancellationToken,
 ) -> Result<Pushed, PushError> {
     tokio::select! {
-        pushed = send_now(session, names, image, plan, limits, progress) => pushed,
+        pushed = send_now(vault, image, plan, limits, progress) => pushed,
         () = cancel.cancelled() => Err(PushError::Interrupted),
     }
 }
 
 async fn send_now(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     image: &Arc<Image>,
     plan: Plan,
     limits: &Limits,
@@ -162,48 +157,46 @@ async fn send_now(
     };
     let (digest, name) = (plan.digest, &delta.manifest.name);
     let text = text(&delta.manifest)?;
-    let bucket = Bucket::new(&session.s3, names, limits.seed);
+    let target = Target::new(vault.bucket(), limits.seed);
     if let Some(pack) = delta.pack {
-        let transfer = Transfer::new(&bucket, image.clone(), pack, limits, progress);
+        let transfer = Transfer::new(&target, image.clone(), pack, limits, progress);
         let done = transfer.run().await?;
         (pushed.sent, pushed.resumed) = (done.sent, done.resumed);
     }
     // Whoever cleans up may have taken one meanwhile.
     let mut packs = Packs::default();
     for pack in &delta.reused {
-        if !packs.has(&bucket, pack).await? {
+        if !packs.has(&target.bucket, pack).await? {
             return Err(PushError::PackGone {
-                bucket: bucket.name.clone(),
+                bucket: target.bucket.name().to_owned(),
                 key: Names::pack_key(&pack.digest),
             });
         }
     }
     let key = Names::manifest_key(name, &digest);
     let checksum = parts::base64(&Sha256::digest(&text));
-    pushed.stored = bucket.put_once(&key, text, &checksum).await?;
+    pushed.stored = target.put_once(&key, text, &checksum).await?;
     if !pushed.stored {
         // Another push of this image was faster: what it stored is checked like all else.
-        images::fetch_manifest(session, names, name, &digest).await?;
+        images::fetch_manifest(vault, name, &digest).await?;
     }
     Ok(pushed)
 }
 
-/// What a plan asks of the vault.
-struct Vault<'a> {
-    session: &'a Session,
-    names: &'a Names,
+/// What the vault holds, as a plan asks for it.
+struct Stock<'a> {
+    vault: &'a Vault,
     bucket: &'a Bucket,
 }
 
-impl Vault<'_> {
+impl Stock<'_> {
     /// The plan for an image that the vault has, if it has it.
     async fn stored(
         &self,
         manifest: &Manifest,
         digest: ImageDigest,
     ) -> Result<Option<Plan>, PushError> {
-        let (session, names) = (self.session, self.names);
-        let stored = match images::fetch_manifest(session, names, &manifest.name, &digest).await {
+        let stored = match images::fetch_manifest(self.vault, &manifest.name, &digest).await {
             Ok(stored) => stored,
             Err(StoreError::NoImage { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -212,7 +205,7 @@ impl Vault<'_> {
         for pack in &stored.packs {
             if !packs.has(self.bucket, pack).await? {
                 return Err(PushError::NoPack {
-                    bucket: self.bucket.name.clone(),
+                    bucket: self.bucket.name().to_owned(),
                     image: format!("{}@{digest}", stored.name),
                     manifest: Names::manifest_key(&stored.name, &digest),
                     pack: pack.digest.clone(),
@@ -229,11 +222,10 @@ impl Vault<'_> {
 
     /// The blocks of the newest versions.
     async fn known(&self, name: &str) -> Result<Known, PushError> {
-        let (session, names) = (self.session, self.names);
         let (mut known, mut packs) = (Known::default(), Packs::default());
-        let versions = images::list_images(session, names, Some(name)).await?;
+        let versions = images::list_images(self.vault, Some(name)).await?;
         for version in versions.iter().take(VERSIONS) {
-            let manifest = images::fetch_manifest(session, names, name, &version.digest).await;
+            let manifest = images::fetch_manifest(self.vault, name, &version.digest).await;
             let manifest = match manifest {
                 Ok(manifest) => manifest,
                 Err(error @ StoreError::Aws(_)) => return Err(error.into()),

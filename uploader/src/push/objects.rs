@@ -1,14 +1,10 @@
 //! Single requests to the vault's bucket: what is there, and what is written once.
 
 use super::error::PushError;
-use crate::aws::{AwsError, Kind};
+use crate::aws::{AwsError, Bucket, Kind};
 use crate::pace::{Calls, Failed, Fault, Patience, Verdict, by_kind};
-use crate::vault::Names;
-use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -24,76 +20,34 @@ const GARBLED: &[&str] = &["BadDigest", "IncompleteBody", "XAmzContentSHA256Mism
 /// Of two writers of one key, one is told to come again.
 const RACE: &str = "ConditionalRequestConflict";
 
-/// The vault's bucket, as a push uses it.
-pub(super) struct Bucket {
-    /// Retries by itself: for requests that are few and small.
-    pub(super) s3: Client,
-    /// Does not: what is large is retried by `calls`.
-    sender: Client,
-    pub(super) name: String,
-    /// Whose it has to be.
-    pub(super) owner: String,
+/// The vault's bucket, to which a push sends much and for long.
+pub(super) struct Target {
+    /// For requests that are few and small.
+    pub(super) bucket: Bucket,
+    /// Does not retry: what is large is retried by `calls`.
+    sender: Bucket,
     calls: Calls,
     /// Spreads the pauses between retries.
     seed: u64,
 }
 
-/// An object that is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stored {
-    pub(super) len: u64,
-    /// Its SHA-256 in S3's spelling, if it was given one.
-    pub(super) checksum: Option<String>,
-}
-
-impl Bucket {
-    pub(super) fn new(s3: &Client, names: &Names, seed: u64) -> Bucket {
-        let sender = s3
-            .config()
-            .to_builder()
-            .retry_config(RetryConfig::disabled())
-            .build();
-        Bucket {
-            s3: s3.clone(),
-            sender: Client::from_conf(sender),
-            name: names.bucket(),
-            owner: names.account.clone(),
+impl Target {
+    pub(super) fn new(bucket: Bucket, seed: u64) -> Target {
+        Target {
+            sender: bucket.without_retries(),
+            bucket,
             calls: Calls::new(1, Patience::default()),
             seed,
         }
     }
 
     /// The same, to which `most` requests at a time send something.
-    pub(super) fn with_requests(&self, most: usize) -> Bucket {
-        Bucket {
-            s3: self.s3.clone(),
+    pub(super) fn with_requests(&self, most: usize) -> Target {
+        Target {
+            bucket: self.bucket.clone(),
             sender: self.sender.clone(),
-            name: self.name.clone(),
-            owner: self.owner.clone(),
             calls: Calls::new(most, Patience::default()),
             seed: self.seed,
-        }
-    }
-
-    /// What is at `key`, if anything is.
-    pub(super) async fn head(&self, key: &str) -> Result<Option<Stored>, AwsError> {
-        let answer = self
-            .s3
-            .head_object()
-            .bucket(&self.name)
-            .key(key)
-            .checksum_mode(ChecksumMode::Enabled)
-            .expected_bucket_owner(&self.owner)
-            .send()
-            .await
-            .map_err(|error| AwsError::new("s3 HeadObject", error));
-        match answer {
-            Ok(it) => Ok(Some(Stored {
-                len: it.content_length.unwrap_or(0).max(0).cast_unsigned(),
-                checksum: it.checksum_sha256,
-            })),
-            Err(error) if error.kind == Kind::NotFound => Ok(None),
-            Err(error) => Err(error),
         }
     }
 
@@ -108,12 +62,10 @@ impl Bucket {
             let sent = self
                 .sender
                 .put_object()
-                .bucket(&self.name)
                 .key(key)
                 .body(ByteStream::from(bytes.clone()))
                 .checksum_sha256(checksum)
                 .if_none_match("*")
-                .expected_bucket_owner(&self.owner)
                 .customize()
                 // The checksum is signed, and says the same.
                 .disable_payload_signing()
@@ -143,13 +95,11 @@ impl Bucket {
             let sent = self
                 .sender
                 .upload_part()
-                .bucket(&self.name)
                 .key(key)
                 .upload_id(upload)
                 .part_number(number)
                 .body(ByteStream::from(bytes.clone()))
                 .checksum_sha256(checksum)
-                .expected_bucket_owner(&self.owner)
                 .customize()
                 .disable_payload_signing()
                 .config_override(attempt(bytes.len()))

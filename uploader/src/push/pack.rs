@@ -3,10 +3,10 @@
 use super::Limits;
 use super::delta::NewPack;
 use super::error::{ImageError, PushError};
-use super::objects::{Bucket, Stored};
+use super::objects::Target;
 use super::parts::{self, Part, StoredPart, base64, checksum};
 use super::source::{Image, Reader};
-use crate::aws::{AwsError, Kind};
+use crate::aws::{AwsError, Head, Kind};
 use crate::vault::Names;
 use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
@@ -39,7 +39,7 @@ pub type Progress = Arc<dyn Fn(Step) + Send + Sync>;
 pub(super) struct Transfer(Arc<Inner>);
 
 struct Inner {
-    bucket: Bucket,
+    target: Target,
     /// A permit for each part that may be in memory.
     places: Arc<Semaphore>,
     image: Arc<Image>,
@@ -75,7 +75,7 @@ enum Round {
 
 impl Transfer {
     pub(super) fn new(
-        bucket: &Bucket,
+        target: &Target,
         image: Arc<Image>,
         pack: NewPack,
         limits: &Limits,
@@ -85,7 +85,7 @@ impl Transfer {
         let parts = parts::cut(lens, pack.table.len() as u64);
         let places = parts::in_flight(&parts, limits.memory, limits.requests);
         Transfer(Arc::new(Inner {
-            bucket: bucket.with_requests(places),
+            target: target.with_requests(places),
             places: Arc::new(Semaphore::new(places)),
             image,
             key: Names::pack_key(&pack.record.digest),
@@ -102,11 +102,11 @@ impl Transfer {
 
     /// Brings it about that the vault has the pack.
     pub(super) async fn run(&self) -> Result<Transferred, PushError> {
-        let Inner { bucket, key, .. } = &*self.0;
+        let Inner { target, key, .. } = &*self.0;
         for round in 0..ROUNDS {
-            if let Some(stored) = bucket.head(key).await? {
+            if let Some(stored) = target.bucket.head(key).await? {
                 // By an earlier push that was killed, or by another one just now.
-                self.each_part(&Target::Nowhere).await?;
+                self.each_part(&Sending::Nowhere).await?;
                 self.same(&stored)?;
                 return self.done().await;
             }
@@ -115,7 +115,7 @@ impl Transfer {
                 _ => self.in_parts().await?,
             };
             match ended {
-                Round::Complete => match bucket.head(key).await? {
+                Round::Complete => match target.bucket.head(key).await? {
                     Some(stored) => {
                         self.same(&stored)?;
                         return self.done().await;
@@ -126,14 +126,14 @@ impl Transfer {
             }
         }
         Err(PushError::Restless {
-            bucket: bucket.name.clone(),
+            bucket: target.bucket.name().to_owned(),
             key: key.clone(),
         })
     }
 
     async fn done(&self) -> Result<Transferred, PushError> {
-        let Inner { bucket, key, .. } = &*self.0;
-        if let Err(error) = bucket.tidy(key).await {
+        let Inner { target, key, .. } = &*self.0;
+        if let Err(error) = target.tidy(key).await {
             // The bucket's lifecycle rule does it in some days.
             tracing::warn!(%error, key, "other uploads of this pack could not be ended");
         }
@@ -144,9 +144,9 @@ impl Transfer {
     }
 
     /// Refuses an object that is not this pack.
-    fn same(&self, stored: &Stored) -> Result<(), PushError> {
+    fn same(&self, stored: &Head) -> Result<(), PushError> {
         let Inner {
-            bucket, key, pack, ..
+            target, key, pack, ..
         } = &*self.0;
         let sums: Vec<[u8; 32]> = self
             .0
@@ -163,7 +163,7 @@ impl Transfer {
             return Ok(());
         };
         Err(PushError::Occupied {
-            bucket: bucket.name.clone(),
+            bucket: target.bucket.name().to_owned(),
             key: key.clone(),
             why,
         })
@@ -171,10 +171,10 @@ impl Transfer {
 
     /// A pack of one part.
     async fn at_once(&self) -> Result<Round, PushError> {
-        let Inner { bucket, key, .. } = &*self.0;
+        let Inner { target, key, .. } = &*self.0;
         let (bytes, sum) = self.read(0).await?;
         let len = bytes.len() as u64;
-        match bucket.put_once(key, bytes, &base64(&sum)).await? {
+        match target.put_once(key, bytes, &base64(&sum)).await? {
             true => {
                 self.0.sent.fetch_add(len, Ordering::Relaxed);
                 (self.0.progress)(Step::Sent(len));
@@ -186,15 +186,15 @@ impl Transfer {
 
     /// A pack of several, as a multipart upload: a new one, or one that was left over.
     async fn in_parts(&self) -> Result<Round, PushError> {
-        let Inner { bucket, key, .. } = &*self.0;
-        let leftovers = bucket.leftovers(key).await?;
+        let Inner { target, key, .. } = &*self.0;
+        let leftovers = target.leftovers(key).await?;
         let (id, had, ours) = match parts::choose(leftovers, &self.0.parts) {
             Some(it) => (it.id, it.parts, false),
-            None => (bucket.begin(key).await?, BTreeMap::new(), true),
+            None => (target.begin(key).await?, BTreeMap::new(), true),
         };
-        let target = Target::Upload(Arc::new(Upload { id, had }));
-        let sent = self.each_part(&target).await;
-        let Target::Upload(upload) = target else {
+        let sending = Sending::Upload(Arc::new(Upload { id, had }));
+        let sent = self.each_part(&sending).await;
+        let Sending::Upload(upload) = sending else {
             return Ok(Round::Changed);
         };
         match sent {
@@ -203,7 +203,7 @@ impl Transfer {
             // Nothing is left of a pack that is not what its manifest says. What an earlier push
             // began is not ours to end: its parts were checked, and another may be at it now.
             Err(error @ PushError::Image(_)) if ours => {
-                bucket.abort(key, &upload.id).await?;
+                target.abort(key, &upload.id).await?;
                 Err(error)
             }
             Err(error) => Err(error),
@@ -212,7 +212,7 @@ impl Transfer {
 
     async fn complete(&self, upload: &str, tags: &[String]) -> Result<Round, PushError> {
         let Inner {
-            bucket, key, pack, ..
+            target, key, pack, ..
         } = &*self.0;
         let parts = (1..)
             .zip(tags)
@@ -225,17 +225,15 @@ impl Transfer {
                     .build()
             });
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect()));
-        let answer = bucket
-            .s3
+        let answer = target
+            .bucket
             .complete_multipart_upload()
-            .bucket(&bucket.name)
             .key(key)
             .upload_id(upload)
             .multipart_upload(parts.build())
             .checksum_type(ChecksumType::Composite)
             .set_mpu_object_size(i64::try_from(pack.record.size).ok())
             .if_none_match("*")
-            .expected_bucket_owner(&bucket.owner)
             .customize()
             .config_override(super::objects::patient())
             .send()
@@ -250,15 +248,15 @@ impl Transfer {
             }
             Err(error) if error.kind == Kind::Conflict => {
                 // The object is there; or it was for a moment, and S3 wants a new upload.
-                bucket.abort(key, upload).await?;
+                target.abort(key, upload).await?;
                 Ok(Round::Changed)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Reads and checks every part, and sends what the target lacks. Gives their tags.
-    async fn each_part(&self, target: &Target) -> Result<Vec<String>, PushError> {
+    /// Reads and checks every part, and sends what is not there. Gives their tags.
+    async fn each_part(&self, sending: &Sending) -> Result<Vec<String>, PushError> {
         let count = self.0.parts.len();
         let mut tags = vec![String::new(); count];
         let mut tasks = JoinSet::new();
@@ -266,9 +264,9 @@ impl Transfer {
         loop {
             tokio::select! {
                 Ok(place) = self.0.places.clone().acquire_owned(), if next < count => {
-                    let (this, target, at) = (self.clone(), target.clone(), next);
+                    let (this, sending, at) = (self.clone(), sending.clone(), next);
                     tasks.spawn(async move {
-                        let tag = this.part(at, &target).await?;
+                        let tag = this.part(at, &sending).await?;
                         drop(place);
                         Ok::<_, PushError>((at, tag))
                     });
@@ -290,17 +288,17 @@ impl Transfer {
         }
     }
 
-    async fn part(&self, at: usize, target: &Target) -> Result<String, PushError> {
+    async fn part(&self, at: usize, sending: &Sending) -> Result<String, PushError> {
         let inner = &*self.0;
         let len = inner.parts[at].len;
-        let upload = match target {
-            Target::Nowhere if inner.sums[at].get().is_some() => return Ok(String::new()),
-            Target::Nowhere => {
+        let upload = match sending {
+            Sending::Nowhere if inner.sums[at].get().is_some() => return Ok(String::new()),
+            Sending::Nowhere => {
                 self.read(at).await?;
                 (inner.progress)(Step::Found(len));
                 return Ok(String::new());
             }
-            Target::Upload(upload) => upload,
+            Sending::Upload(upload) => upload,
         };
         let (bytes, sum) = self.read(at).await?;
         let sum = base64(&sum);
@@ -313,7 +311,7 @@ impl Transfer {
             }
             _ => {
                 let sent = inner
-                    .bucket
+                    .target
                     .put_part(&inner.key, &upload.id, number, bytes, &sum);
                 let tag = sent.await?;
                 inner.sent.fetch_add(len, Ordering::Relaxed);
@@ -368,7 +366,7 @@ impl Transfer {
 
 /// Where parts go.
 #[derive(Clone)]
-enum Target {
+enum Sending {
     /// They are in the vault, and only compared.
     Nowhere,
     Upload(Arc<Upload>),

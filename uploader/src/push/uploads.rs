@@ -1,6 +1,6 @@
 //! Multipart uploads that were begun: what they have, and their end.
 
-use super::objects::Bucket;
+use super::objects::Target;
 use super::parts::{Leftover, StoredPart};
 use crate::aws::{AwsError, Kind};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, MultipartUpload};
@@ -9,17 +9,15 @@ use std::collections::BTreeMap;
 /// Most uploads of one key that are looked at.
 const MAX_UPLOADS: usize = 100;
 
-impl Bucket {
+impl Target {
     /// Begins an upload, each part of which has a SHA-256. Encryption is the bucket's default.
     pub(super) async fn begin(&self, key: &str) -> Result<String, AwsError> {
         let answer = self
-            .s3
+            .bucket
             .create_multipart_upload()
-            .bucket(&self.name)
             .key(key)
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .checksum_type(ChecksumType::Composite)
-            .expected_bucket_owner(&self.owner)
             .send()
             .await
             .map_err(|error| AwsError::new("s3 CreateMultipartUpload", error))?;
@@ -60,12 +58,10 @@ impl Bucket {
     /// Ends an upload, and takes away its parts.
     pub(super) async fn abort(&self, key: &str, upload: &str) -> Result<(), AwsError> {
         let answer = self
-            .s3
+            .bucket
             .abort_multipart_upload()
-            .bucket(&self.name)
             .key(key)
             .upload_id(upload)
-            .expected_bucket_owner(&self.owner)
             .send()
             .await
             .map_err(|error| AwsError::new("s3 AbortMultipartUpload", error));
@@ -80,13 +76,11 @@ impl Bucket {
         let (mut key_marker, mut id_marker) = (None, None);
         loop {
             let answer = self
-                .s3
+                .bucket
                 .list_multipart_uploads()
-                .bucket(&self.name)
                 .prefix(key)
                 .set_key_marker(key_marker)
                 .set_upload_id_marker(id_marker)
-                .expected_bucket_owner(&self.owner)
                 .send()
                 .await
                 .map_err(|error| AwsError::new("s3 ListMultipartUploads", error))?;
@@ -104,12 +98,10 @@ impl Bucket {
     /// Parts of an upload that have a checksum.
     async fn parts(&self, key: &str, upload: &str) -> Result<BTreeMap<i32, StoredPart>, AwsError> {
         let mut pages = self
-            .s3
+            .bucket
             .list_parts()
-            .bucket(&self.name)
             .key(key)
             .upload_id(upload)
-            .expected_bucket_owner(&self.owner)
             .into_paginator()
             .send();
         let mut parts = BTreeMap::new();

@@ -51,19 +51,10 @@ pub enum Found {
 /// # Errors
 /// S3 refuses.
 pub async fn has_vault(session: &Session, names: &Names) -> Result<bool, AwsError> {
-    let answer = session
-        .s3
-        .head_bucket()
-        .bucket(names.bucket())
-        .expected_bucket_owner(&names.account)
-        .send()
+    session
+        .bucket(names.bucket(), &names.account)
+        .exists()
         .await
-        .map_err(|error| AwsError::new("s3 HeadBucket", error));
-    match answer {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind == Kind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Looks for an AMI of `image` in a region, made there or copied from one of the others. One that a

@@ -2,8 +2,8 @@
 
 use super::{Envelope, FormError, MAX_MESSAGE, Request};
 use crate::Class;
-use crate::aws::{AwsError, Kind, Session};
-use crate::vault::Names;
+use crate::aws::{AwsError, Kind};
+use crate::vault::{Names, Vault};
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use sha2::{Digest, Sha256};
@@ -64,11 +64,12 @@ impl SendError {
 }
 
 /// Signs a request with the vault's key, and gives the message.
-async fn sign(session: &Session, names: &Names, request: &Request) -> Result<String, SendError> {
+async fn sign(vault: &Vault, request: &Request) -> Result<String, SendError> {
     request.check()?;
     let text = serde_json::to_string(request).map_err(|it| SendError::Json(it.to_string()))?;
-    let key = names.signing_alias();
-    let answer = session
+    let key = vault.names.signing_alias();
+    let answer = vault
+        .session
         .kms
         .sign()
         .key_id(&key)
@@ -78,7 +79,7 @@ async fn sign(session: &Session, names: &Names, request: &Request) -> Result<Str
         .send()
         .await
         .map_err(|error| AwsError::new("kms Sign", error))
-        .map_err(|error| missing(error, "signing key", &key, names))?;
+        .map_err(|error| missing(error, "signing key", &key, &vault.names))?;
     let signature = answer.signature.map(Blob::into_inner).unwrap_or_default();
     let message = serde_json::to_string(&Envelope::new(text, &signature))
         .map_err(|it| SendError::Json(it.to_string()))?;
@@ -92,10 +93,11 @@ async fn sign(session: &Session, names: &Names, request: &Request) -> Result<Str
 ///
 /// # Errors
 /// A field is wrong, it is too long, there is no key or no queue, or KMS or SQS refuses.
-pub async fn send(session: &Session, names: &Names, request: &Request) -> Result<(), SendError> {
-    let (message, url) = tokio::join!(sign(session, names, request), queue_url(session, names));
+pub async fn send(vault: &Vault, request: &Request) -> Result<(), SendError> {
+    let (message, url) = tokio::join!(sign(vault, request), queue_url(vault));
     let (message, url) = (message?, url?);
-    session
+    vault
+        .session
         .sqs
         .send_message()
         .queue_url(url)
@@ -106,17 +108,18 @@ pub async fn send(session: &Session, names: &Names, request: &Request) -> Result
     Ok(())
 }
 
-async fn queue_url(session: &Session, names: &Names) -> Result<String, SendError> {
-    let queue = names.queue();
-    let answer = session
+async fn queue_url(vault: &Vault) -> Result<String, SendError> {
+    let queue = vault.names.queue();
+    let answer = vault
+        .session
         .sqs
         .get_queue_url()
         .queue_name(&queue)
-        .queue_owner_aws_account_id(&names.account)
+        .queue_owner_aws_account_id(&vault.names.account)
         .send()
         .await
         .map_err(|error| AwsError::new("sqs GetQueueUrl", error))
-        .map_err(|error| missing(error, "queue", &queue, names))?;
+        .map_err(|error| missing(error, "queue", &queue, &vault.names))?;
     Ok(answer.queue_url.unwrap_or_default())
 }
 
@@ -124,16 +127,12 @@ async fn queue_url(session: &Session, names: &Names) -> Result<String, SendError
 ///
 /// # Errors
 /// KMS can't say.
-pub async fn verify(
-    session: &Session,
-    names: &Names,
-    sha256: &[u8; 32],
-    signature: &[u8],
-) -> Result<bool, AwsError> {
-    let answer = session
+pub async fn verify(vault: &Vault, sha256: &[u8; 32], signature: &[u8]) -> Result<bool, AwsError> {
+    let answer = vault
+        .session
         .kms
         .verify()
-        .key_id(names.signing_alias())
+        .key_id(vault.names.signing_alias())
         .message(Blob::new(sha256.to_vec()))
         .message_type(MessageType::Digest)
         .signing_algorithm(ALGORITHM)

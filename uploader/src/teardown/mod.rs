@@ -5,16 +5,15 @@ mod plan;
 pub use plan::{Facts, KeyFact, Removal, Step, removal};
 
 use crate::aws::ec2::instances::{self, Instance};
-use crate::aws::{AwsError, Session, ec2};
+use crate::aws::{AwsError, Owner, Session, ec2};
 use crate::fleet::{group, status};
 use crate::vault::images::list_images;
-use crate::vault::parts::bucket::{self, Owner};
 use crate::vault::parts::keys::{self, Found};
 use crate::vault::parts::{optional, queues, role};
 use crate::vault::remove::{
     remove_alias, remove_bucket, remove_profile, remove_queue, remove_role, schedule_deletion,
 };
-use crate::vault::{Names, VaultError, tags};
+use crate::vault::{Vault, VaultError, tags};
 use aws_sdk_ec2::types::{Image, ImageState};
 use aws_sdk_kms::types::KeyState;
 use std::time::Duration;
@@ -28,36 +27,44 @@ const MOST_LOOKS: u32 = 150;
 ///
 /// # Errors
 /// AWS refuses.
-pub async fn look_for_removal(session: &Session, names: &Names) -> Result<Facts, VaultError> {
-    let all = status::of_vault(session, names).await?;
+pub async fn look_for_removal(vault: &Vault) -> Result<Facts, VaultError> {
+    let all = status::of_vault(vault).await?;
     let up = all.into_iter().filter(Instance::is_up);
     let mut facts = Facts {
         converters: up.map(|it| it.id).collect(),
-        groups: group::all(session, names).await?,
-        profile: role::roles_of(session, &names.role()).await?.is_some(),
+        groups: group::all(vault).await?,
+        profile: role::roles_of(&vault.session, &vault.names.role())
+            .await?
+            .is_some(),
         role: optional(
             "iam GetRole",
-            session.iam.get_role().role_name(names.role()).send().await,
+            vault
+                .session
+                .iam
+                .get_role()
+                .role_name(vault.names.role())
+                .send()
+                .await,
         )?
         .is_some(),
         ..Facts::default()
     };
-    for queue in [names.queue(), names.dead_letter_queue()] {
-        if queues::url(session, &queue).await?.is_some() {
+    for queue in [vault.names.queue(), vault.names.dead_letter_queue()] {
+        if queues::url(&vault.session, &queue).await?.is_some() {
             facts.queues.push(queue);
         }
     }
-    match bucket::owner(session, names).await? {
+    match vault.bucket().owner().await? {
         Owner::Nobody => {}
         Owner::SomebodyElse => facts.bucket = Some(false),
         Owner::Us => {
             facts.bucket = Some(true);
-            facts.images = list_images(session, names, None).await?.len();
+            facts.images = list_images(vault, None).await?.len();
         }
     }
-    let mut keys: Vec<Found> = keys::all_of(session, names).await?;
-    for alias in [names.encryption_alias(), names.signing_alias()] {
-        if let Some(key) = keys::find(session, names, &alias, true).await? {
+    let mut keys: Vec<Found> = keys::all_of(vault).await?;
+    for alias in [vault.names.encryption_alias(), vault.names.signing_alias()] {
+        if let Some(key) = keys::find(vault, &alias, true).await? {
             facts.aliases.push(alias);
             if !keys.iter().any(|it| it.arn == key.arn) {
                 keys.push(key);
@@ -67,7 +74,7 @@ pub async fn look_for_removal(session: &Session, names: &Names) -> Result<Facts,
     for key in keys {
         let pending = key.state == KeyState::PendingDeletion;
         let users = if key.ours && !pending {
-            users_of(session, &key.arn).await?
+            users_of(&vault.session, &key.arn).await?
         } else {
             Vec::new()
         };
@@ -78,7 +85,7 @@ pub async fn look_for_removal(session: &Session, names: &Names) -> Result<Facts,
             users,
         });
     }
-    facts.amis = amis(session, names).await?;
+    facts.amis = amis(vault).await?;
     Ok(facts)
 }
 
@@ -96,9 +103,9 @@ async fn users_of(session: &Session, key: &str) -> Result<Vec<String>, AwsError>
 }
 
 /// The images that were made from this vault, but for those that their owner disabled.
-async fn amis(session: &Session, names: &Names) -> Result<Vec<String>, AwsError> {
-    let filters = vec![ec2::tag_filter(tags::VAULT, &names.vault)];
-    let images = ec2::own_images(session, filters).await?;
+async fn amis(vault: &Vault) -> Result<Vec<String>, AwsError> {
+    let filters = vec![ec2::tag_filter(tags::VAULT, &vault.names.vault)];
+    let images = ec2::own_images(&vault.session, filters).await?;
     let is_enabled = |image: &Image| image.state() != Some(&ImageState::Disabled);
     let enabled = images.into_iter().filter(is_enabled);
     Ok(enabled.filter_map(|image| image.image_id).collect())
@@ -109,8 +116,7 @@ async fn amis(session: &Session, names: &Names) -> Result<Vec<String>, AwsError>
 /// # Errors
 /// AWS refuses, or `cancel`.
 pub async fn remove(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     removal: &Removal,
     key_days: u8,
     tell: &(dyn Fn(&Step) + Send + Sync),
@@ -122,14 +128,14 @@ pub async fn remove(
         }
         tell(step);
         match step {
-            Step::Converter(id) => end_converter(session, id, cancel).await?,
-            Step::SecurityGroup(id) => remove_group(session, id, cancel).await?,
-            Step::InstanceProfile(name) => remove_profile(session, name).await?,
-            Step::Role(name) => remove_role(session, name).await?,
-            Step::Queue(name) => remove_queue(session, name).await?,
-            Step::Bucket(_) => remove_bucket(session, names, cancel).await?,
-            Step::Key(arn) => schedule_deletion(session, arn, key_days).await?,
-            Step::Alias(name) => remove_alias(session, name).await?,
+            Step::Converter(id) => end_converter(&vault.session, id, cancel).await?,
+            Step::SecurityGroup(id) => remove_group(&vault.session, id, cancel).await?,
+            Step::InstanceProfile(name) => remove_profile(&vault.session, name).await?,
+            Step::Role(name) => remove_role(&vault.session, name).await?,
+            Step::Queue(name) => remove_queue(&vault.session, name).await?,
+            Step::Bucket(_) => remove_bucket(vault, cancel).await?,
+            Step::Key(arn) => schedule_deletion(&vault.session, arn, key_days).await?,
+            Step::Alias(name) => remove_alias(&vault.session, name).await?,
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Deletes objects, a thousand a call.
 
-use super::{Names, VaultError};
-use crate::aws::{AwsError, Session};
+use super::{Vault, VaultError};
+use crate::aws::AwsError;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use std::collections::BTreeSet;
 
@@ -36,17 +36,14 @@ impl Deleted {
 /// # Errors
 /// The call failed; it may have been carried out.
 pub(super) async fn delete(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     objects: Vec<ObjectIdentifier>,
 ) -> Result<Deleted, VaultError> {
     const OPERATION: &str = "s3 DeleteObjects";
     let delete = Delete::builder().set_objects(Some(objects)).build();
-    let answer = session
-        .s3
+    let answer = vault
+        .bucket()
         .delete_objects()
-        .bucket(names.bucket())
-        .expected_bucket_owner(&names.account)
         .delete(super::parts::built(OPERATION, delete)?)
         .send()
         .await
@@ -58,7 +55,7 @@ pub(super) async fn delete(
             .filter_map(|it| it.key().map(str::to_owned))
             .collect(),
         why: errors.first().map(|error| VaultError::NotDeleted {
-            bucket: names.bucket(),
+            bucket: vault.names.bucket(),
             key: error.key().unwrap_or_default().to_owned(),
             why: format!(
                 "{} ({})",

@@ -1,8 +1,8 @@
 //! What the vault holds: images by name and digest, as their manifests say.
 
-use super::Names;
+use super::{Names, Vault};
 use crate::Class;
-use crate::aws::{AwsError, Session};
+use crate::aws::{AwsError, Body, GetError};
 use crate::image::ImageDigest;
 use imgtool::pack::{Manifest, PackError, parse_manifest};
 use std::path::Path;
@@ -122,39 +122,22 @@ impl StoreError {
 /// # Errors
 /// S3 refuses.
 pub async fn list_images(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     name: Option<&str>,
 ) -> Result<Vec<StoredImage>, StoreError> {
     let prefix = name.map_or("images/".to_owned(), |name| format!("images/{name}/"));
-    let mut pages = session
-        .s3
-        .list_objects_v2()
-        .bucket(names.bucket())
-        .prefix(prefix)
-        .expected_bucket_owner(&names.account)
-        .into_paginator()
-        .send();
-    let mut images = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page =
-            page.map_err(|error| AwsError::new("s3 ListObjectsV2", error).about(&names.bucket()))?;
-        for object in page.contents() {
-            let image = object.key().and_then(parse_key);
-            let (Some((name, digest)), Some(stored)) = (image, object.last_modified()) else {
-                continue;
-            };
-            images.push(StoredImage {
+    let listed = vault.bucket().list(&prefix, MAX_IMAGES).await?;
+    let mut images: Vec<StoredImage> = listed
+        .into_iter()
+        .filter_map(|object| {
+            let (name, digest) = parse_key(&object.key)?;
+            Some(StoredImage {
                 name,
                 digest,
-                stored: OffsetDateTime::from_unix_timestamp(stored.secs())
-                    .unwrap_or(OffsetDateTime::UNIX_EPOCH),
-            });
-        }
-        if images.len() > MAX_IMAGES {
-            break;
-        }
-    }
+                stored: object.written,
+            })
+        })
+        .collect();
     images.sort_by(|a, b| (&a.name, b.stored, a.digest).cmp(&(&b.name, a.stored, b.digest)));
     Ok(images)
 }
@@ -171,16 +154,12 @@ fn parse_key(key: &str) -> Option<(String, ImageDigest)> {
 ///
 /// # Errors
 /// There is none, or S3 refuses.
-pub async fn find_image(
-    session: &Session,
-    names: &Names,
-    image: &str,
-) -> Result<StoredImage, StoreError> {
+pub async fn find_image(vault: &Vault, image: &str) -> Result<StoredImage, StoreError> {
     let (name, digits) = match image.split_once('@') {
         Some((name, digits)) => (Some(name), Some(digits)),
         None => (None, None),
     };
-    let all = list_images(session, names, name).await?;
+    let all = list_images(vault, name).await?;
     let starts = |it: &StoredImage, digits: &str| {
         digits.len() >= 8 && it.digest.to_string().starts_with(digits)
     };
@@ -192,7 +171,7 @@ pub async fn find_image(
             .or_else(|| all.iter().find(|it| starts(it, image))),
     };
     found.cloned().ok_or_else(|| StoreError::NoImage {
-        bucket: names.bucket(),
+        bucket: vault.names.bucket(),
         image: image.to_owned(),
     })
 }
@@ -202,69 +181,48 @@ pub async fn find_image(
 /// # Errors
 /// It is not there, too long, broken or another, or S3 refuses.
 pub async fn fetch_manifest(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     name: &str,
     digest: &ImageDigest,
 ) -> Result<Manifest, StoreError> {
     let key = Names::manifest_key(name, digest);
-    fetch_manifest_at(session, names, &key, name, digest).await
+    fetch_manifest_at(vault, &key, name, digest).await
 }
 
 /// The same, from another place in the bucket.
 pub(crate) async fn fetch_manifest_at(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     key: &str,
     name: &str,
     digest: &ImageDigest,
 ) -> Result<Manifest, StoreError> {
-    let (bucket, key) = (names.bucket(), key.to_owned());
-    let answer = session
-        .s3
-        .get_object()
-        .bucket(&bucket)
-        .key(&key)
-        .expected_bucket_owner(&names.account)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("s3 GetObject", error).about(&bucket))
-        .map_err(|error| match error.code.as_str() {
-            "NoSuchKey" => StoreError::NoImage {
-                bucket: bucket.clone(),
-                image: format!("{name}@{digest}"),
-            },
-            _ => error.into(),
-        })?;
-    let mut body = answer.body;
-    let len = answer.content_length.unwrap_or(0).max(0).cast_unsigned();
-    let too_long = |len| StoreError::TooLong {
-        bucket: bucket.clone(),
-        key: key.clone(),
-        len,
-    };
-    if len > MAX_MANIFEST {
-        return Err(too_long(len));
-    }
-    let mut text = Vec::new();
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| StoreError::Broken {
-            bucket: bucket.clone(),
-            key: key.clone(),
-            cause: error.into(),
-        })?;
-        text.extend_from_slice(&piece);
-        if text.len() as u64 > MAX_MANIFEST {
-            return Err(too_long(text.len() as u64));
+    let bucket = vault.names.bucket();
+    let object = match vault.bucket().get(key, MAX_MANIFEST).await {
+        Ok(object) => object,
+        Err(GetError::Aws(error)) => return Err(error.into()),
+        Err(GetError::Broken(cause)) => {
+            let key = key.to_owned();
+            return Err(StoreError::Broken { bucket, key, cause });
         }
-    }
-    let manifest =
-        parse_manifest(&text, Path::new(&key)).map_err(|cause| StoreError::Manifest {
-            bucket: bucket.clone(),
-            cause,
-        })?;
+    };
+    let text = match object.map(|object| object.body) {
+        Some(Body::Whole(text)) => text,
+        Some(Body::TooLong(len)) => {
+            let key = key.to_owned();
+            return Err(StoreError::TooLong { bucket, key, len });
+        }
+        None => {
+            let image = format!("{name}@{digest}");
+            return Err(StoreError::NoImage { bucket, image });
+        }
+    };
+    let manifest = parse_manifest(&text, Path::new(key)).map_err(|cause| StoreError::Manifest {
+        bucket: bucket.clone(),
+        cause,
+    })?;
     let found = ImageDigest::of(&manifest);
     if found != *digest || manifest.name != name {
+        let key = key.to_owned();
         return Err(StoreError::Replaced { bucket, key, found });
     }
     Ok(manifest)

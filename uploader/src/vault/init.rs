@@ -3,8 +3,8 @@
 use super::desired::{Keys, desired};
 use super::drift::{Change, Drift, changes, drift};
 use super::parts::{bucket, keys, queues, role};
-use super::{Names, Part, Setting, Settings, State, VaultError};
-use crate::aws::{AwsError, Kind, Session};
+use super::{Names, Part, Setting, Settings, State, Vault, VaultError};
+use crate::aws::{AwsError, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,23 +24,19 @@ pub struct Inspection {
 ///
 /// # Errors
 /// AWS refuses, or there is no such key.
-pub async fn inspect(
-    session: &Session,
-    names: &Names,
-    key: Option<&str>,
-) -> Result<Inspection, VaultError> {
+pub async fn inspect(vault: &Vault, key: Option<&str>) -> Result<Inspection, VaultError> {
     let keys = async {
         let mut state = State::default();
-        let keys = keys::inspect(session, names, key, &mut state).await?;
+        let keys = keys::inspect(vault, key, &mut state).await?;
         Ok((keys, state))
     };
     let ((keys, mut found), bucket, dead, queue, role, profile) = tokio::try_join!(
         keys,
-        bucket::inspect(session, names),
-        queues::inspect(session, names, Part::DeadLetterQueue),
-        queues::inspect(session, names, Part::Queue),
-        role::inspect_role(session, names),
-        role::inspect_profile(session, names),
+        bucket::inspect(vault),
+        queues::inspect(vault, Part::DeadLetterQueue),
+        queues::inspect(vault, Part::Queue),
+        role::inspect_role(vault),
+        role::inspect_profile(vault),
     )?;
     for (part, settings) in [
         (Part::Bucket, bucket),
@@ -53,8 +49,8 @@ pub async fn inspect(
             found.put(part, settings);
         }
     }
-    let wanted = desired(names, &keys);
-    let drifts = drift(names, &wanted, &found);
+    let wanted = desired(&vault.names, &keys);
+    let drifts = drift(&vault.names, &wanted, &found);
     Ok(Inspection {
         wanted,
         found,
@@ -90,15 +86,13 @@ impl Inspection {
 /// # Errors
 /// Something is in the way (then nothing was changed), AWS refuses, or `cancel`.
 pub async fn init(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     mut inspection: Inspection,
     tell: &(dyn Fn(&Change) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<usize, VaultError> {
     let mut executor = Executor {
-        session,
-        names,
+        vault,
         made: BTreeMap::new(),
     };
     // Keys first: the rest names them, and they get their names from KMS. KMS may not know at once
@@ -122,12 +116,12 @@ pub async fn init(
             _ => arns.encryption.clone_from(arn),
         }
     }
-    inspection.wanted = desired(names, &inspection.keys);
+    inspection.wanted = desired(&vault.names, &inspection.keys);
     for part in [Part::EncryptionKey, Part::SigningKey] {
         let settings = inspection.wanted.get(part).cloned().unwrap_or_default();
         inspection.found.put(part, settings);
     }
-    inspection.drifts = drift(names, &inspection.wanted, &inspection.found);
+    inspection.drifts = drift(&vault.names, &inspection.wanted, &inspection.found);
     for change in inspection.changes()? {
         check(cancel)?;
         done(&change);
@@ -145,8 +139,7 @@ fn check(cancel: &CancellationToken) -> Result<(), VaultError> {
 
 /// Makes changes.
 struct Executor<'a> {
-    session: &'a Session,
-    names: &'a Names,
+    vault: &'a Vault,
     /// The keys that were made.
     made: BTreeMap<Part, String>,
 }
@@ -177,19 +170,17 @@ impl Executor<'_> {
     }
 
     async fn create(&mut self, part: Part, settings: &Settings) -> Result<(), VaultError> {
-        let (session, names) = (self.session, self.names);
+        let vault = self.vault;
         match part {
             Part::EncryptionKey | Part::SigningKey => {
-                let arn = keys::create(session, names, part, settings).await?;
+                let arn = keys::create(vault, part, settings).await?;
                 self.made.insert(part, arn);
                 Ok(())
             }
-            Part::Bucket => bucket::create(session, names).await,
-            Part::DeadLetterQueue | Part::Queue => {
-                queues::create(session, names, part, settings).await
-            }
-            Part::Role => role::create_role(session, names, settings).await,
-            Part::InstanceProfile => role::create_profile(session, names, settings).await,
+            Part::Bucket => bucket::create(vault).await,
+            Part::DeadLetterQueue | Part::Queue => queues::create(vault, part, settings).await,
+            Part::Role => role::create_role(vault, settings).await,
+            Part::InstanceProfile => role::create_profile(vault, settings).await,
         }
     }
 
@@ -200,7 +191,7 @@ impl Executor<'_> {
         setting: Setting,
         value: &Value,
     ) -> Result<(), VaultError> {
-        let (session, names) = (self.session, self.names);
+        let vault = self.vault;
         match part {
             Part::EncryptionKey | Part::SigningKey => {
                 let arns = &inspection.keys.arns;
@@ -209,14 +200,12 @@ impl Executor<'_> {
                     _ => &arns.encryption,
                 };
                 let arn = self.made.get(&part).unwrap_or(known);
-                keys::set(session, arn, setting, value).await
+                keys::set(&vault.session, arn, setting, value).await
             }
-            Part::Bucket => bucket::set(session, names, setting, value).await,
-            Part::DeadLetterQueue | Part::Queue => {
-                queues::set(session, names, part, setting, value).await
-            }
-            Part::Role => role::set_role(session, names, setting, value).await,
-            Part::InstanceProfile => role::set_profile(session, names, setting, value).await,
+            Part::Bucket => bucket::set(vault, setting, value).await,
+            Part::DeadLetterQueue | Part::Queue => queues::set(vault, part, setting, value).await,
+            Part::Role => role::set_role(vault, setting, value).await,
+            Part::InstanceProfile => role::set_profile(vault, setting, value).await,
         }
     }
 }

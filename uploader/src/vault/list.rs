@@ -1,8 +1,8 @@
 //! What a vault holds.
 
 use super::images::{StoreError, StoredImage, fetch_manifest, list_images};
-use super::{Names, VaultError};
-use crate::aws::{AwsError, Kind, Session};
+use super::{Names, Vault, VaultError};
+use crate::aws::{AwsError, Kind};
 use crate::image::ImageDigest;
 use imgtool::pack::Manifest;
 use serde::Serialize;
@@ -52,23 +52,19 @@ impl Listed {
 ///
 /// # Errors
 /// There is no vault, a manifest is broken, or AWS refuses.
-pub async fn list(
-    session: &Session,
-    names: &Names,
-    name: Option<&str>,
-) -> Result<Vec<Listed>, VaultError> {
-    let images = list_images(session, names, name)
+pub async fn list(vault: &Vault, name: Option<&str>) -> Result<Vec<Listed>, VaultError> {
+    let images = list_images(vault, name)
         .await
-        .map_err(|error| no_vault(names, error.into()))?;
+        .map_err(|error| no_vault(&vault.names, error.into()))?;
     let mut reading = JoinSet::new();
     let mut listed = Vec::with_capacity(images.len());
     for (index, image) in images.into_iter().enumerate() {
         if reading.len() >= READERS {
             listed.extend(next(&mut reading).await?);
         }
-        let (session, names) = (session.clone(), names.clone());
+        let vault = vault.clone();
         reading.spawn(async move {
-            let manifest = fetch_manifest(&session, &names, &image.name, &image.digest).await?;
+            let manifest = fetch_manifest(&vault, &image.name, &image.digest).await?;
             Ok::<_, VaultError>((index, Listed::of(image, &manifest)))
         });
     }

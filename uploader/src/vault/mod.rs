@@ -9,11 +9,11 @@ mod desired;
 mod drift;
 mod error;
 mod gc;
+mod handle;
 pub mod images;
 mod init;
 mod list;
 mod names;
-pub(crate) mod object;
 pub(crate) mod parts;
 pub mod policy;
 pub(crate) mod remove;
@@ -26,9 +26,14 @@ pub use desired::{
 };
 pub use drift::{Change, Drift, changes, drift};
 pub use error::VaultError;
-pub use gc::{Garbage, GarbageKind, GcLimits, LEAST_RECORD_AGE, Object, collect, garbage, look};
+pub use gc::{Garbage, GarbageKind, GcLimits, LEAST_RECORD_AGE, collect, garbage, look};
+pub use handle::Vault;
 pub use images::StoreError;
 pub use init::{Inspection, init, inspect, to_json};
 pub use list::{Listed, list};
 pub use names::{DEFAULT_NAME, NameError, Names};
 pub use state::{Part, Setting, Settings, State};
+
+/// Most bytes of the small objects by which agents and callers know of each other: what is longer was
+/// not written by these programs.
+pub(crate) const SMALL_OBJECT: u64 = 16 << 10;

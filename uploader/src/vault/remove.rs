@@ -2,7 +2,7 @@
 
 use super::delete::{BATCH, delete, identifier};
 use super::parts::{optional, queues, role};
-use super::{Names, VaultError};
+use super::{Vault, VaultError};
 use crate::aws::{AwsError, Session};
 use tokio_util::sync::CancellationToken;
 
@@ -54,23 +54,16 @@ pub(crate) async fn schedule_deletion(
 
 /// Deletes the bucket with all versions of all objects.
 pub(crate) async fn remove_bucket(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     cancel: &CancellationToken,
 ) -> Result<(), VaultError> {
     // Somebody may still be pushing: what came while it was emptied is emptied too.
     const ROUNDS: u32 = 5;
     let mut round = 1;
     loop {
-        end_uploads(session, names, cancel).await?;
-        delete_versions(session, names, cancel).await?;
-        let answer = session
-            .s3
-            .delete_bucket()
-            .bucket(names.bucket())
-            .expected_bucket_owner(&names.account)
-            .send()
-            .await;
+        end_uploads(vault, cancel).await?;
+        delete_versions(vault, cancel).await?;
+        let answer = vault.bucket().delete_bucket().send().await;
         match optional("s3 DeleteBucket", answer) {
             Err(error) if error.code == "BucketNotEmpty" && round < ROUNDS => round += 1,
             answer => return Ok(answer.map(drop)?),
@@ -80,14 +73,9 @@ pub(crate) async fn remove_bucket(
 
 /// Ends all uploads in parts. They leave the list as they end, so the list is read from its start
 /// until nothing is in it.
-async fn end_uploads(
-    session: &Session,
-    names: &Names,
-    cancel: &CancellationToken,
-) -> Result<(), VaultError> {
+async fn end_uploads(vault: &Vault, cancel: &CancellationToken) -> Result<(), VaultError> {
     loop {
-        let request = session.s3.list_multipart_uploads().bucket(names.bucket());
-        let answer = request.expected_bucket_owner(&names.account).send().await;
+        let answer = vault.bucket().list_multipart_uploads().send().await;
         let answer = optional("s3 ListMultipartUploads", answer)?;
         let uploads = answer.and_then(|it| it.uploads).unwrap_or_default();
         if uploads.is_empty() {
@@ -97,11 +85,9 @@ async fn end_uploads(
             if cancel.is_cancelled() {
                 return Err(VaultError::Cancelled);
             }
-            let answer = session
-                .s3
+            let answer = vault
+                .bucket()
                 .abort_multipart_upload()
-                .bucket(names.bucket())
-                .expected_bucket_owner(&names.account)
                 .set_key(upload.key)
                 .set_upload_id(upload.upload_id)
                 .send()
@@ -112,14 +98,9 @@ async fn end_uploads(
 }
 
 /// Deletes all versions and delete markers, in the same way.
-async fn delete_versions(
-    session: &Session,
-    names: &Names,
-    cancel: &CancellationToken,
-) -> Result<(), VaultError> {
+async fn delete_versions(vault: &Vault, cancel: &CancellationToken) -> Result<(), VaultError> {
     loop {
-        let request = session.s3.list_object_versions().bucket(names.bucket());
-        let answer = request.expected_bucket_owner(&names.account).send().await;
+        let answer = vault.bucket().list_object_versions().send().await;
         let Some(answer) = optional("s3 ListObjectVersions", answer)? else {
             return Ok(());
         };
@@ -140,7 +121,7 @@ async fn delete_versions(
             if cancel.is_cancelled() {
                 return Err(VaultError::Cancelled);
             }
-            delete(session, names, batch.to_vec()).await?.all()?;
+            delete(vault, batch.to_vec()).await?.all()?;
         }
     }
 }

@@ -45,7 +45,7 @@ async fn read_back(place: &Place, image: &Image, snapshot: &str) -> Result<Repor
         copy: None,
     };
     let cancel = CancellationToken::new();
-    let (session, manifest) = (&place.session, &image.manifest);
+    let (session, manifest) = (&place.vault.session, &image.manifest);
     verify(session, manifest, snapshot, &reading, &|_| {}, &cancel).await
 }
 
@@ -251,7 +251,7 @@ async fn a_snapshot_that_goes_is_told(emulator: &Emulator) {
     let never = CancellationToken::new();
     let delete = async {
         first.cancelled().await;
-        let ec2 = &place.session.ec2;
+        let ec2 = &place.vault.session.ec2;
         ec2.delete_snapshot().snapshot_id(&snapshot).send().await
     };
     let (put, deleted) = tokio::join!(
@@ -276,9 +276,9 @@ async fn a_key_that_goes_is_told(emulator: &Emulator) {
     let place = Place::new(emulator).await;
     let image = Image::new(&mixed());
     place.store(&image).await;
-    let key = place.session.kms.create_key().send().await.unwrap();
+    let key = place.vault.session.kms.create_key().send().await.unwrap();
     let arn = key.key_metadata.and_then(|it| it.arn).unwrap();
-    let ebs = &place.session.ebs;
+    let ebs = &place.vault.session.ebs;
     let started = ebs
         .start_snapshot()
         .volume_size(1)
@@ -286,6 +286,7 @@ async fn a_key_that_goes_is_told(emulator: &Emulator) {
         .kms_key_arn(&arn);
     let snapshot = started.send().await.unwrap().snapshot_id.unwrap();
     place
+        .vault
         .session
         .kms
         .disable_key()

@@ -1,7 +1,6 @@
 //! An account of the emulator's, with a vault's bucket.
 
 use super::image::Image;
-use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_ebs::types::{ChecksumAggregationMethod, ChecksumAlgorithm};
 use aws_sdk_ec2::types::SnapshotState;
@@ -14,7 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uploader::aws::Session;
 use uploader::blocks::{BlockPlan, Limits, PutError, put_blocks};
-use uploader::vault::Names;
+use uploader::vault::{Names, Vault};
 
 pub const LIMITS: Limits = Limits {
     workers: 16,
@@ -22,8 +21,7 @@ pub const LIMITS: Limits = Limits {
 };
 
 pub struct Place {
-    pub session: Session,
-    pub names: Names,
+    pub vault: Vault,
     pub admin: Admin,
 }
 
@@ -39,42 +37,20 @@ impl Place {
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .load()
             .await;
-        let s3 = aws_sdk_s3::config::Builder::from(&config)
-            .force_path_style(true)
-            .build();
-        let ebs = aws_sdk_ebs::config::Builder::from(&config)
-            .retry_config(RetryConfig::disabled())
-            .build();
-        let session = Session {
-            account: account.clone(),
-            region: "us-east-1".into(),
-            partition: "aws".into(),
-            caller_arn: format!("arn:aws:iam::{account}:root"),
-            s3: aws_sdk_s3::Client::from_conf(s3).into(),
-            ec2: aws_sdk_ec2::Client::new(&config).into(),
-            ebs: aws_sdk_ebs::Client::from_conf(ebs).into(),
-            kms: aws_sdk_kms::Client::new(&config).into(),
-            sqs: aws_sdk_sqs::Client::new(&config).into(),
-            iam: aws_sdk_iam::Client::new(&config).into(),
-        };
-        let names = Names::new("image-vault", &account, "us-east-1", "aws").unwrap();
-        let bucket = session.s3.create_bucket().bucket(names.bucket());
-        bucket.send().await.unwrap();
+        let arn = format!("arn:aws:iam::{account}:root");
+        let session = Session::new(config, account, "us-east-1".into(), "aws".into(), arn);
+        let vault = Vault::new(session, "image-vault").unwrap();
+        vault.bucket().create_bucket().send().await.unwrap();
         let admin = Admin::new(emulator.parts().address);
-        Place {
-            session,
-            names,
-            admin,
-        }
+        Place { vault, admin }
     }
 
     /// Stores an image's pack.
     pub async fn store(&self, image: &Image) {
         let key = Names::pack_key(&image.manifest.packs[0].digest);
-        self.session
-            .s3
+        self.vault
+            .bucket()
             .put_object()
-            .bucket(self.names.bucket())
             .key(key)
             .body(image.pack.clone().into())
             .send()
@@ -85,6 +61,7 @@ impl Place {
     /// Starts a snapshot of 1 GiB.
     pub async fn start(&self, parent: Option<&str>) -> String {
         let started = self
+            .vault
             .session
             .ebs
             .start_snapshot()
@@ -115,9 +92,14 @@ impl Place {
         progress: &(dyn Fn(u64) + Send + Sync),
         cancel: &CancellationToken,
     ) -> Result<(), PutError> {
-        let (session, names, manifest) = (&self.session, &self.names, &image.manifest);
         let work = put_blocks(
-            session, names, manifest, plan, snapshot, &LIMITS, progress, cancel,
+            &self.vault,
+            &image.manifest,
+            plan,
+            snapshot,
+            &LIMITS,
+            progress,
+            cancel,
         );
         // Nothing here takes long, so what hangs is told.
         let within = Duration::from_secs(100);
@@ -126,7 +108,8 @@ impl Place {
 
     /// Completes a snapshot: the service agrees with the plan on what is in it.
     pub async fn complete(&self, plan: &BlockPlan, snapshot: &str) {
-        self.session
+        self.vault
+            .session
             .ebs
             .complete_snapshot()
             .snapshot_id(snapshot)
@@ -138,7 +121,12 @@ impl Place {
             .await
             .unwrap();
         for _ in 0..200 {
-            let found = self.session.ec2.describe_snapshots().snapshot_ids(snapshot);
+            let found = self
+                .vault
+                .session
+                .ec2
+                .describe_snapshots()
+                .snapshot_ids(snapshot);
             let found = found.send().await.unwrap();
             if found.snapshots()[0].state() == Some(&SnapshotState::Completed) {
                 return;
@@ -165,7 +153,7 @@ impl Place {
         let rule = Rule {
             service: service.into(),
             operation: Some(operation.into()),
-            account: Some(self.session.account.clone()),
+            account: Some(self.vault.session.account.clone()),
             resource: None,
             when,
             limit,

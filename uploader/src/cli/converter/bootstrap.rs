@@ -78,7 +78,7 @@ impl Bootstrap {
             };
             let regions = at_once(places.into_iter().map(|place| {
                 let (this, image, cancel) = (self.clone(), image.clone(), cancel.clone());
-                let region = place.session.region.clone();
+                let region = place.vault.session.region.clone();
                 let made = async move {
                     let mut it = InRegion::new(&place, Outcome::default());
                     let done = this.at(&place, &image, &limits, &cancel, &mut it.what);
@@ -135,8 +135,8 @@ impl Bootstrap {
         cancel: &CancellationToken,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
-        let Place { session, names, .. } = place;
-        let plan = bootstrap::plan(session, names, image, self.force).await?;
+        let vault = &place.vault;
+        let plan = bootstrap::plan(vault, image, self.force).await?;
         if self.dry_run {
             outcome.planned = Some(plan);
             return Ok(());
@@ -151,8 +151,7 @@ impl Bootstrap {
             line.advance(done.saturating_sub(seen.swap(done, Ordering::Relaxed)));
         };
         let done = bootstrap::carry_out(
-            session,
-            names,
+            vault,
             image,
             plan,
             limits,

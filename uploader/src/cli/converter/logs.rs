@@ -42,14 +42,14 @@ impl Logs {
         let place = aws.place().await?;
         let mut shown: BTreeMap<String, String> = BTreeMap::new();
         let listed = async || -> Result<Vec<Instance>, Failure> {
-            let mut all = status::of_vault(&place.session, &place.names).await?;
+            let mut all = status::of_vault(&place.vault).await?;
             all.retain(|it| self.instance.as_ref().is_none_or(|id| *id == it.id));
             Ok(all)
         };
         interruptible(async |cancel| {
             let first = listed().await?;
             if let (Some(id), true) = (&self.instance, first.is_empty()) {
-                let vault = &place.names.vault;
+                let vault = &place.vault.names.vault;
                 return Err(Failure::new(
                     Class::Input,
                     format!("{id} is no converter of {vault}, or is gone for long"),
@@ -64,7 +64,7 @@ impl Logs {
             let mut all = first;
             loop {
                 for it in &all {
-                    let text = console(&place.session, &it.id).await?;
+                    let text = console(&place.vault.session, &it.id).await?;
                     let more = match shown.get(&it.id) {
                         Some(before) => news(before, &text),
                         None => tail(&text, self.lines),

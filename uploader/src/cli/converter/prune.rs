@@ -74,11 +74,11 @@ pub(super) async fn pruned(
     replaced: Option<&str>,
     dry_run: bool,
 ) -> Result<Pruned, Failure> {
-    let Place { session, names, .. } = place;
-    let plan = prune::plan(session, names, all, replaced, now()).await?;
+    let vault = &place.vault;
+    let plan = prune::plan(vault, all, replaced, now()).await?;
     let left = match dry_run || plan.is_empty() {
         true => Vec::new(),
-        false => prune::carry_out(session, names, &plan).await?,
+        false => prune::carry_out(vault, &plan).await?,
     };
     Ok(Pruned {
         plan,

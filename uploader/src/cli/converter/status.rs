@@ -34,7 +34,7 @@ const OURS: &str = env!("CARGO_PKG_VERSION");
 impl Status {
     pub(super) async fn run(&self, aws: &AwsArgs, out: &mut impl Write) -> Result<(), Failure> {
         let regions = in_turn(&aws.places().await?, async |place| {
-            let mut status = status::look(&place.session, &place.names).await?;
+            let mut status = status::look(&place.vault).await?;
             if !self.all {
                 status.instances.retain(|(it, _)| it.has_disk());
             }

@@ -38,7 +38,7 @@ impl Stop {
         let places = aws.places().await?;
         // All are looked at before the first is touched.
         let found = in_turn(&places, async |place| {
-            let mut status = status::look(&place.session, &place.names).await?;
+            let mut status = status::look(&place.vault).await?;
             status.instances.retain(|(it, _)| it.is_there());
             Ok(status.instances)
         })
@@ -102,7 +102,7 @@ impl Stop {
         }
         for id in ids {
             if !self.dry_run {
-                instances::terminate(&place.session, &id).await?;
+                instances::terminate(&place.vault.session, &id).await?;
             }
             done.push(id);
         }

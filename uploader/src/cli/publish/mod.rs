@@ -86,8 +86,8 @@ impl Publish {
                 let spec = self.ami.spec(self.ami.key(&place).await?);
                 let fleet = self.ami.fleet(aws, &place)?;
                 let vault = Vault {
-                    session: place.session.clone(),
-                    names: place.names.clone(),
+                    session: place.vault.session.clone(),
+                    names: place.vault.names.clone(),
                     ami: spec,
                 };
                 vaults.push(vault.clone());
@@ -103,7 +103,7 @@ impl Publish {
             });
             if let (Some(Via::Copy), true, [_, other, ..]) = (via, self.ami.is_no_wait(), &*regions)
             {
-                return Err(no_copy(&other.place.session.region));
+                return Err(no_copy(&other.place.vault.session.region));
             }
             let work = Work {
                 ami: self.ami.clone(),
@@ -130,7 +130,7 @@ async fn published(work: Work, regions: Vec<Region>, via: Option<Via>) -> Region
     let parts = parts(&regions, via).await;
     let work = Arc::new(work);
     at_once(regions.into_iter().zip(parts).map(|(region, part)| {
-        let name = region.place.session.region.clone();
+        let name = region.place.vault.session.region.clone();
         let work = work.clone();
         (name, async move { region.publish(&work, part).await })
     }))

@@ -77,7 +77,7 @@ impl Work {
 impl Region {
     /// What it has to make an AMI with.
     pub(super) async fn capabilities(&self) -> Result<Capabilities, Failure> {
-        let Place { session, names, .. } = &self.place;
+        let uploader::vault::Vault { session, names } = &self.place.vault;
         let vault = has_vault(session, names).await?;
         Ok(Capabilities {
             vault,
@@ -143,7 +143,7 @@ impl Region {
         };
         if let (Some(made), Some(name), Some(request)) = (&row.followed, &row.ami_name, request) {
             announcer.ami(Source {
-                region: self.place.session.region.clone(),
+                region: self.place.vault.session.region.clone(),
                 ami: made.ami.clone(),
                 name: name.clone(),
                 request,
@@ -186,7 +186,7 @@ impl Region {
             return Ok(());
         }
         if work.ami.is_no_wait() {
-            return Err(no_copy(&self.place.session.region));
+            return Err(no_copy(&self.place.vault.session.region));
         }
         let source = match coming {
             Some(source) => source,
@@ -262,7 +262,7 @@ impl Region {
         if work.is_dry {
             return Ok(());
         }
-        let Place { session, names, .. } = &self.place;
+        let uploader::vault::Vault { session, names } = &self.place.vault;
         let key = match &self.vault.ami.kms_key {
             Some(key) => Some(key.clone()),
             None => match vault_key(session, names).await {

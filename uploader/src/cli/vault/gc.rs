@@ -62,16 +62,16 @@ impl Gc {
         };
         let again = "the same command goes on there";
         shown_in_turn(&places, self.json, out, again, async |place| {
-            let (session, names) = (&place.session, &place.names);
-            let mut garbage = look(session, names, OffsetDateTime::now_utc(), &limits).await?;
+            let vault = &place.vault;
+            let mut garbage = look(vault, OffsetDateTime::now_utc(), &limits).await?;
             if !self.dry_run && !garbage.is_empty() {
                 place.say_who();
-                garbage = collect(session, names, &garbage, cancel).await?;
+                garbage = collect(vault, &garbage, cancel).await?;
             }
             let size: u64 = garbage.iter().map(|it| it.size).sum();
             if self.json {
                 return Ok(Shown::Json(json!({
-                    "bucket": names.bucket(), "dry-run": self.dry_run,
+                    "bucket": vault.names.bucket(), "dry-run": self.dry_run,
                     "objects": garbage, "size": size,
                 })));
             }

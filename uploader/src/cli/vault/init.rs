@@ -46,7 +46,7 @@ impl Init {
         let places = aws.places().await?;
         let again = "the same command goes on there, and leaves the others as they are";
         shown_in_turn(&places, self.json, out, again, async |place| {
-            let inspection = inspect(&place.session, &place.names, self.kms_key.as_deref()).await?;
+            let inspection = inspect(&place.vault, self.kms_key.as_deref()).await?;
             match self.dry_run {
                 true => self.plan(place, &inspection),
                 false => self.make(place, inspection, cancel).await,
@@ -58,15 +58,18 @@ impl Init {
     fn plan(&self, place: &Place, inspection: &Inspection) -> Result<Shown, Failure> {
         let changes = inspection.changes()?;
         if self.json {
-            let all: Vec<Value> = changes.iter().map(|it| it.to_json(&place.names)).collect();
-            let mut value = to_json(&place.names, inspection);
+            let all: Vec<Value> = changes
+                .iter()
+                .map(|it| it.to_json(&place.vault.names))
+                .collect();
+            let mut value = to_json(&place.vault.names, inspection);
             value["changes"] = json!(all);
             value["dry-run"] = json!(true);
             return Ok(Shown::Json(value));
         }
         let lines = changes
             .iter()
-            .map(|it| format!("would {}\n", it.to_text(&place.names)));
+            .map(|it| format!("would {}\n", it.to_text(&place.vault.names)));
         let lines: String = match changes.is_empty() {
             true => "nothing to do\n".to_owned(),
             false => lines.collect(),
@@ -80,18 +83,18 @@ impl Init {
         inspection: Inspection,
         cancel: &CancellationToken,
     ) -> Result<Shown, Failure> {
-        let Place { session, names, .. } = place;
+        let vault = &place.vault;
         let changes = inspection.changes()?;
         let count = if changes.is_empty() {
             0
         } else {
             place.say_who();
-            let tell = |change: &Change| say!("uploader: {}", change.to_text(names));
-            init(session, names, inspection, &tell, cancel).await?
+            let tell = |change: &Change| say!("uploader: {}", change.to_text(&vault.names));
+            init(vault, inspection, &tell, cancel).await?
         };
         if self.json {
-            let now = inspect(session, names, self.kms_key.as_deref()).await?;
-            let mut value = to_json(names, &now);
+            let now = inspect(vault, self.kms_key.as_deref()).await?;
+            let mut value = to_json(&vault.names, &now);
             value["changes"] = json!(count);
             return Ok(Shown::Json(value));
         }
@@ -100,7 +103,7 @@ impl Init {
             1 => "1 change".to_owned(),
             count => format!("{count} changes"),
         };
-        let (bucket, region) = (names.bucket(), &names.region);
+        let (bucket, region) = (vault.names.bucket(), &vault.names.region);
         Ok(Shown::Text(format!("{bucket} in {region}: {what}\n")))
     }
 }

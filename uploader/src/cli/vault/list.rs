@@ -30,13 +30,13 @@ impl List {
         let places = aws.places().await?;
         let again = "nothing is known of these";
         shown_in_turn(&places, self.json, out, again, async |place| {
-            let images = list(&place.session, &place.names, self.name.as_deref()).await?;
+            let images = list(&place.vault, self.name.as_deref()).await?;
             if self.json {
-                let bucket = place.names.bucket();
+                let bucket = place.vault.names.bucket();
                 return Ok(Shown::Json(json!({"bucket": bucket, "images": images})));
             }
             if images.is_empty() {
-                say!("uploader: no images in {}", place.names.bucket());
+                say!("uploader: no images in {}", place.vault.names.bucket());
             }
             Ok(headed(place, &table(&images)))
         })

@@ -95,7 +95,7 @@ async fn finishing<T>(
 /// A region's lines, below its name where there are several.
 fn headed(place: &Place, lines: &str) -> Shown {
     Shown::Text(match place.is_one_of_several() {
-        true => format!("{}:\n{lines}", place.session.region),
+        true => format!("{}:\n{lines}", place.vault.session.region),
         false => lines.to_owned(),
     })
 }

@@ -51,10 +51,10 @@ impl Remove {
         // All are looked at before the first is touched.
         let mut removals = Vec::new();
         for place in &places {
-            let facts = look_for_removal(&place.session, &place.names).await?;
+            let facts = look_for_removal(&place.vault).await?;
             let force = self.force || self.dry_run;
             removals.push((
-                removal(&place.names, &facts, force, self.key_days)?,
+                removal(&place.vault.names, &facts, force, self.key_days)?,
                 facts.images,
             ));
         }
@@ -69,19 +69,19 @@ impl Remove {
             let its = places
                 .iter()
                 .zip(&removals)
-                .find(|(it, _)| it.names == place.names);
+                .find(|(it, _)| it.vault.names == place.vault.names);
             let Some((_, (removal, images))) = its else {
                 return Ok(Shown::Text(String::new()));
             };
             if !self.dry_run && !removal.steps.is_empty() {
                 place.say_who();
                 let tell = |step: &Step| say!("uploader: {step}");
-                let (session, names) = (&place.session, &place.names);
-                remove(session, names, removal, self.key_days, &tell, cancel).await?;
+                let vault = &place.vault;
+                remove(vault, removal, self.key_days, &tell, cancel).await?;
             }
             if self.json {
                 return Ok(Shown::Json(json!({
-                    "bucket": place.names.bucket(), "dry-run": self.dry_run, "images": images,
+                    "bucket": place.vault.names.bucket(), "dry-run": self.dry_run, "images": images,
                     "removed": removal.steps, "left": removal.left,
                 })));
             }
@@ -91,7 +91,7 @@ impl Remove {
     }
 
     fn lines(&self, place: &Place, removal: &Removal, images: usize) -> String {
-        let bucket = place.names.bucket();
+        let bucket = place.vault.names.bucket();
         let mut lines = Vec::new();
         if removal.steps.is_empty() {
             lines.push(format!("there is no vault {bucket}\n"));

@@ -31,7 +31,7 @@ impl Status {
         let differs = Cell::new(false);
         let again = "nothing is known of these";
         shown_in_turn(&places, self.json, out, again, async |place| {
-            let inspection = inspect(&place.session, &place.names, self.kms_key.as_deref()).await?;
+            let inspection = inspect(&place.vault, self.kms_key.as_deref()).await?;
             differs.set(differs.get() | !inspection.drifts.is_empty());
             Ok(self.shown(place, &inspection))
         })
@@ -44,7 +44,7 @@ impl Status {
     }
 
     fn shown(&self, place: &Place, inspection: &Inspection) -> Shown {
-        let names = &place.names;
+        let names = &place.vault.names;
         if self.json {
             let mut value = to_json(names, inspection);
             value["exists"] = json!(!inspection.is_nothing_there());

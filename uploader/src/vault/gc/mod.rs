@@ -8,13 +8,13 @@
 
 mod plan;
 
-pub use plan::{Garbage, GarbageKind, GcLimits, LEAST_RECORD_AGE, Object, garbage};
+pub use plan::{Garbage, GarbageKind, GcLimits, LEAST_RECORD_AGE, garbage};
 
 use super::delete::{BATCH, delete, identifier};
 use super::images::{fetch_manifest, list_images};
 use super::list::no_vault;
-use super::{Names, VaultError};
-use crate::aws::{AwsError, Session};
+use super::{Vault, VaultError};
+use crate::aws::{AwsError, ListedObject};
 use crate::image::ImageDigest;
 use plan::digest_of;
 use std::collections::BTreeSet;
@@ -30,15 +30,14 @@ const MOST_OBJECTS: usize = 10_000_000;
 /// There is no vault, a manifest can't be read (then nobody knows which packs it names), or AWS
 /// refuses.
 pub async fn look(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     now: OffsetDateTime,
     limits: &GcLimits,
 ) -> Result<Vec<Garbage>, VaultError> {
     // Packs first: one that is there only later is not looked at.
-    let packs = objects(session, names, "packs/").await?;
-    let records = objects(session, names, "requests/").await?;
-    let named = named_packs(session, names, &mut BTreeSet::new()).await?;
+    let packs = objects(vault, "packs/").await?;
+    let records = objects(vault, "requests/").await?;
+    let named = named_packs(vault, &mut BTreeSet::new()).await?;
     Ok(garbage(&packs, &records, &named, now, limits))
 }
 
@@ -48,14 +47,13 @@ pub async fn look(
 /// # Errors
 /// AWS refuses, or `cancel`.
 pub async fn collect(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     garbage: &[Garbage],
     cancel: &CancellationToken,
 ) -> Result<Vec<Garbage>, VaultError> {
     let mut seen = BTreeSet::new();
     // Once more, right before.
-    let named = named_packs(session, names, &mut seen).await?;
+    let named = named_packs(vault, &mut seen).await?;
     let still = |it: &&Garbage| digest_of(&it.key).is_none_or(|digest| !named.contains(digest));
     let garbage: Vec<Garbage> = garbage.iter().filter(still).cloned().collect();
     let (mut deleted, mut tried) = (Vec::new(), Vec::new());
@@ -72,7 +70,7 @@ pub async fn collect(
         // Also if the call fails: it may have been carried out.
         let packs = batch.iter().filter(|it| it.kind == GarbageKind::Pack);
         tried.extend(packs.map(|it| it.key.as_str()));
-        let answer = delete(session, names, objects).await;
+        let answer = delete(vault, objects).await;
         end = answer.and_then(|it| {
             deleted.extend(batch.iter().filter(|one| it.has(&one.key)).cloned());
             it.all()
@@ -81,7 +79,7 @@ pub async fn collect(
             break;
         }
     }
-    let kept: Vec<&str> = match named_packs(session, names, &mut seen).await {
+    let kept: Vec<&str> = match named_packs(vault, &mut seen).await {
         Ok(named) => {
             let is_named = |it: &&str| digest_of(it).is_some_and(|digest| named.contains(digest));
             tried.into_iter().filter(is_named).collect()
@@ -94,12 +92,12 @@ pub async fn collect(
     };
     let mut hidden = None;
     for key in kept {
-        match bring_back(session, names, key).await {
+        match bring_back(vault, key).await {
             Ok(()) => deleted.retain(|it: &Garbage| it.key != key),
             // The others may work.
             Err(error) => {
                 hidden.get_or_insert_with(|| VaultError::NotBroughtBack {
-                    bucket: names.bucket(),
+                    bucket: vault.names.bucket(),
                     key: key.to_owned(),
                     cause: Box::new(error),
                 });
@@ -114,13 +112,11 @@ pub async fn collect(
 
 /// Brings an object back: takes away the marks that it is deleted. There may be several: each try of
 /// a call whose answer was lost has left one.
-async fn bring_back(session: &Session, names: &Names, key: &str) -> Result<(), VaultError> {
-    let answer = session
-        .s3
+async fn bring_back(vault: &Vault, key: &str) -> Result<(), VaultError> {
+    let answer = vault
+        .bucket()
         .list_object_versions()
-        .bucket(names.bucket())
         .prefix(key)
-        .expected_bucket_owner(&names.account)
         .send()
         .await
         .map_err(|error| AwsError::new("s3 ListObjectVersions", error))?;
@@ -131,63 +127,30 @@ async fn bring_back(session: &Session, names: &Names, key: &str) -> Result<(), V
         .collect::<Result<Vec<_>, _>>()?;
     match marks.is_empty() {
         true => Ok(()),
-        false => delete(session, names, marks).await?.all(),
+        false => delete(vault, marks).await?.all(),
     }
 }
 
 /// The digests of the packs that manifests name, but for those of images in `seen`, which grows.
 async fn named_packs(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     seen: &mut BTreeSet<(String, ImageDigest)>,
 ) -> Result<BTreeSet<String>, VaultError> {
-    let images = list_images(session, names, None)
+    let images = list_images(vault, None)
         .await
-        .map_err(|error| no_vault(names, error.into()))?;
+        .map_err(|error| no_vault(&vault.names, error.into()))?;
     let mut named = BTreeSet::new();
     for image in images {
         if !seen.insert((image.name.clone(), image.digest)) {
             continue;
         }
-        let manifest = fetch_manifest(session, names, &image.name, &image.digest).await?;
+        let manifest = fetch_manifest(vault, &image.name, &image.digest).await?;
         named.extend(manifest.packs.into_iter().map(|it| it.digest));
     }
     Ok(named)
 }
 
-async fn objects(
-    session: &Session,
-    names: &Names,
-    prefix: &str,
-) -> Result<Vec<Object>, VaultError> {
-    let mut pages = session
-        .s3
-        .list_objects_v2()
-        .bucket(names.bucket())
-        .prefix(prefix)
-        .expected_bucket_owner(&names.account)
-        .into_paginator()
-        .send();
-    let mut all = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("s3 ListObjectsV2", error));
-        let page = page.map_err(|error| no_vault(names, error.into()))?;
-        for object in page.contents() {
-            let (Some(key), Some(written)) = (object.key(), object.last_modified()) else {
-                continue;
-            };
-            let Ok(written) = OffsetDateTime::from_unix_timestamp(written.secs()) else {
-                continue;
-            };
-            all.push(Object {
-                key: key.to_owned(),
-                size: object.size().unwrap_or(0).max(0).cast_unsigned(),
-                written,
-            });
-        }
-        if all.len() > MOST_OBJECTS {
-            break;
-        }
-    }
-    Ok(all)
+async fn objects(vault: &Vault, prefix: &str) -> Result<Vec<ListedObject>, VaultError> {
+    let listed = vault.bucket().list(prefix, MOST_OBJECTS).await;
+    listed.map_err(|error| no_vault(&vault.names, error.into()))
 }

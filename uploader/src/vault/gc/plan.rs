@@ -1,5 +1,6 @@
 //! What is garbage: pure.
 
+use crate::aws::ListedObject;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use time::{Duration, OffsetDateTime};
@@ -14,17 +15,6 @@ pub struct GcLimits {
     pub packs: Duration,
     /// Records of requests younger than this stay.
     pub records: Duration,
-}
-
-/// An object of the bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
-    /// Its key.
-    pub key: String,
-    /// Its length, in bytes.
-    pub size: u64,
-    /// When it was written.
-    pub written: OffsetDateTime,
 }
 
 /// What can go.
@@ -53,24 +43,24 @@ pub enum GarbageKind {
 
 /// Which of these objects can go. `named` are the digests of packs that manifests name.
 pub fn garbage(
-    packs: &[Object],
-    records: &[Object],
+    packs: &[ListedObject],
+    records: &[ListedObject],
     named: &BTreeSet<String>,
     now: OffsetDateTime,
     limits: &GcLimits,
 ) -> Vec<Garbage> {
-    let of = |kind, object: &Object| Garbage {
+    let of = |kind, object: &ListedObject| Garbage {
         key: object.key.clone(),
         kind,
         size: object.size,
         written: object.written,
     };
-    let is_unnamed = |object: &&Object| {
+    let is_unnamed = |object: &&ListedObject| {
         // What is no pack by its name was put there by somebody else, and is theirs.
         digest_of(&object.key).is_some_and(|digest| !named.contains(digest))
             && now - object.written >= limits.packs
     };
-    let is_old = |object: &&Object| {
+    let is_old = |object: &&ListedObject| {
         object.key.ends_with(".json")
             && now - object.written >= limits.records.max(LEAST_RECORD_AGE)
     };
@@ -103,19 +93,19 @@ mod tests {
         records: Duration::days(90),
     };
 
-    fn object(key: &str, days: i64) -> Object {
-        Object {
+    fn object(key: &str, days: i64) -> ListedObject {
+        ListedObject {
             key: key.to_owned(),
             size: 1,
             written: NOW - Duration::days(days),
         }
     }
 
-    fn pack(digit: char, days: i64) -> Object {
+    fn pack(digit: char, days: i64) -> ListedObject {
         object(&Names::pack_key(&digit.to_string().repeat(64)), days)
     }
 
-    fn keys(packs: &[Object], records: &[Object], limits: &GcLimits) -> Vec<String> {
+    fn keys(packs: &[ListedObject], records: &[ListedObject], limits: &GcLimits) -> Vec<String> {
         let named = BTreeSet::from(["a".repeat(64)]);
         garbage(packs, records, &named, NOW, limits)
             .into_iter()

@@ -1,8 +1,8 @@
 //! The bucket.
 
-use super::super::{Names, Setting, Settings, VaultError, tags};
+use super::super::{Setting, Settings, Vault, VaultError, tags};
 use super::{built, document, optional, our_tags, pairs};
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Owner};
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint,
     BucketVersioningStatus, CreateBucketConfiguration, ExpirationStatus, LifecycleExpiration,
@@ -13,51 +13,22 @@ use aws_sdk_s3::types::{
 };
 use serde_json::{Map, Value, json};
 
-/// Whose the bucket of a vault is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
-    Nobody,
-    Us,
-    /// Or somebody who does not let us look.
-    SomebodyElse,
-}
-
-pub(crate) async fn owner(session: &Session, names: &Names) -> Result<Owner, AwsError> {
-    let answer = session
-        .s3
-        .head_bucket()
-        .bucket(names.bucket())
-        .expected_bucket_owner(&names.account)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("s3 HeadBucket", error));
-    match answer {
-        Ok(_) => Ok(Owner::Us),
-        Err(error) if error.kind == Kind::NotFound => Ok(Owner::Nobody),
-        Err(error) if error.kind == Kind::Denied => Ok(Owner::SomebodyElse),
-        Err(error) => Err(error),
-    }
-}
-
 /// The bucket's settings; `None` if there is none.
-pub(crate) async fn inspect(
-    session: &Session,
-    names: &Names,
-) -> Result<Option<Settings>, VaultError> {
+pub(crate) async fn inspect(vault: &Vault) -> Result<Option<Settings>, VaultError> {
     let mut settings = Settings::new();
-    match owner(session, names).await? {
+    match vault.bucket().owner().await? {
         Owner::Nobody => return Ok(None),
         Owner::SomebodyElse => return Ok(Some(settings)),
-        Owner::Us => settings.insert(Setting::Owner, json!(names.account)),
+        Owner::Us => settings.insert(Setting::Owner, json!(vault.names.account)),
     };
     let (public, ownership, encryption, versioning, lifecycle, policy, tags) = tokio::try_join!(
-        public_access(session, names),
-        ownership(session, names),
-        encryption(session, names),
-        versioning(session, names),
-        lifecycle(session, names),
-        policy(session, names),
-        all_tags(session, names),
+        public_access(vault),
+        ownership(vault),
+        encryption(vault),
+        versioning(vault),
+        lifecycle(vault),
+        policy(vault),
+        all_tags(vault),
     )?;
     let read = [
         (Setting::PublicAccess, public),
@@ -74,16 +45,15 @@ pub(crate) async fn inspect(
 }
 
 /// Makes it.
-pub(crate) async fn create(session: &Session, names: &Names) -> Result<(), VaultError> {
-    let place = (names.region != "us-east-1").then(|| {
+pub(crate) async fn create(vault: &Vault) -> Result<(), VaultError> {
+    let place = (vault.names.region != "us-east-1").then(|| {
         CreateBucketConfiguration::builder()
-            .location_constraint(BucketLocationConstraint::from(names.region.as_str()))
+            .location_constraint(BucketLocationConstraint::from(vault.names.region.as_str()))
             .build()
     });
-    let answer = session
-        .s3
+    let answer = vault
+        .bucket()
         .create_bucket()
-        .bucket(names.bucket())
         .set_create_bucket_configuration(place)
         .object_ownership(ObjectOwnership::BucketOwnerEnforced)
         .send()
@@ -94,36 +64,29 @@ pub(crate) async fn create(session: &Session, names: &Names) -> Result<(), Vault
         // An answer was lost and the call repeated.
         Err(error) if error.code == "BucketAlreadyOwnedByYou" => Ok(()),
         Err(error) if error.code == "BucketAlreadyExists" => Err(VaultError::ForeignBucket {
-            bucket: names.bucket(),
+            bucket: vault.names.bucket(),
         }),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Sets something of it.
-pub(crate) async fn set(
-    session: &Session,
-    names: &Names,
-    setting: Setting,
-    value: &Value,
-) -> Result<(), VaultError> {
+pub(crate) async fn set(vault: &Vault, setting: Setting, value: &Value) -> Result<(), VaultError> {
     match setting {
-        Setting::PublicAccess => set_public_access(session, names, value).await?,
-        Setting::Ownership => set_ownership(session, names, value).await?,
-        Setting::Encryption => set_encryption(session, names, value).await?,
-        Setting::Versioning => set_versioning(session, names, value).await?,
-        Setting::Lifecycle => set_lifecycle(session, names, value).await?,
-        Setting::Policy => set_policy(session, names, value).await?,
-        Setting::Tags => set_tags(session, names, value).await?,
+        Setting::PublicAccess => set_public_access(vault, value).await?,
+        Setting::Ownership => set_ownership(vault, value).await?,
+        Setting::Encryption => set_encryption(vault, value).await?,
+        Setting::Versioning => set_versioning(vault, value).await?,
+        Setting::Lifecycle => set_lifecycle(vault, value).await?,
+        Setting::Policy => set_policy(vault, value).await?,
+        Setting::Tags => set_tags(vault, value).await?,
         _ => {}
     }
     Ok(())
 }
 
-async fn public_access(session: &Session, names: &Names) -> Result<Option<Value>, AwsError> {
-    let request = session.s3.get_public_access_block();
-    let request = request.bucket(names.bucket());
-    let answer = request.expected_bucket_owner(&names.account).send().await;
+async fn public_access(vault: &Vault) -> Result<Option<Value>, AwsError> {
+    let answer = vault.bucket().get_public_access_block().send().await;
     let answer = optional("s3 GetPublicAccessBlock", answer)?;
     Ok(answer
         .and_then(|it| it.public_access_block_configuration)
@@ -137,7 +100,7 @@ async fn public_access(session: &Session, names: &Names) -> Result<Option<Value>
         }))
 }
 
-async fn set_public_access(session: &Session, names: &Names, to: &Value) -> Result<(), AwsError> {
+async fn set_public_access(vault: &Vault, to: &Value) -> Result<(), AwsError> {
     let is = |key: &str| to[key] == true;
     let block = PublicAccessBlockConfiguration::builder()
         .block_public_acls(is("BlockPublicAcls"))
@@ -145,10 +108,9 @@ async fn set_public_access(session: &Session, names: &Names, to: &Value) -> Resu
         .ignore_public_acls(is("IgnorePublicAcls"))
         .restrict_public_buckets(is("RestrictPublicBuckets"))
         .build();
-    let request = session.s3.put_public_access_block();
-    let request = request.bucket(names.bucket());
-    request
-        .expected_bucket_owner(&names.account)
+    vault
+        .bucket()
+        .put_public_access_block()
         .public_access_block_configuration(block)
         .send()
         .await
@@ -156,10 +118,8 @@ async fn set_public_access(session: &Session, names: &Names, to: &Value) -> Resu
         .map_err(|error| AwsError::new("s3 PutPublicAccessBlock", error))
 }
 
-async fn ownership(session: &Session, names: &Names) -> Result<Option<Value>, AwsError> {
-    let request = session.s3.get_bucket_ownership_controls();
-    let request = request.bucket(names.bucket());
-    let answer = request.expected_bucket_owner(&names.account).send().await;
+async fn ownership(vault: &Vault) -> Result<Option<Value>, AwsError> {
+    let answer = vault.bucket().get_bucket_ownership_controls().send().await;
     let answer = optional("s3 GetBucketOwnershipControls", answer)?;
     let rule = answer
         .and_then(|it| it.ownership_controls)
@@ -167,17 +127,16 @@ async fn ownership(session: &Session, names: &Names) -> Result<Option<Value>, Aw
     Ok(rule.map(|it| json!(it.object_ownership().as_str())))
 }
 
-async fn set_ownership(session: &Session, names: &Names, to: &Value) -> Result<(), AwsError> {
+async fn set_ownership(vault: &Vault, to: &Value) -> Result<(), AwsError> {
     const OPERATION: &str = "s3 PutBucketOwnershipControls";
     let to = ObjectOwnership::from(to.as_str().unwrap_or_default());
     let rule = OwnershipControlsRule::builder()
         .object_ownership(to)
         .build();
     let controls = OwnershipControls::builder().rules(built(OPERATION, rule)?);
-    let request = session.s3.put_bucket_ownership_controls();
-    let request = request.bucket(names.bucket());
-    request
-        .expected_bucket_owner(&names.account)
+    vault
+        .bucket()
+        .put_bucket_ownership_controls()
         .ownership_controls(built(OPERATION, controls.build())?)
         .send()
         .await
@@ -185,10 +144,8 @@ async fn set_ownership(session: &Session, names: &Names, to: &Value) -> Result<(
         .map_err(|error| AwsError::new(OPERATION, error))
 }
 
-async fn encryption(session: &Session, names: &Names) -> Result<Option<Value>, AwsError> {
-    let request = session.s3.get_bucket_encryption();
-    let request = request.bucket(names.bucket());
-    let answer = request.expected_bucket_owner(&names.account).send().await;
+async fn encryption(vault: &Vault) -> Result<Option<Value>, AwsError> {
+    let answer = vault.bucket().get_bucket_encryption().send().await;
     let answer = optional("s3 GetBucketEncryption", answer)?;
     let rule = answer
         .and_then(|it| it.server_side_encryption_configuration)
@@ -203,7 +160,7 @@ async fn encryption(session: &Session, names: &Names) -> Result<Option<Value>, A
     }))
 }
 
-async fn set_encryption(session: &Session, names: &Names, to: &Value) -> Result<(), AwsError> {
+async fn set_encryption(vault: &Vault, to: &Value) -> Result<(), AwsError> {
     const OPERATION: &str = "s3 PutBucketEncryption";
     let text = |key: &str| to[key].as_str().unwrap_or_default();
     let default = ServerSideEncryptionByDefault::builder()
@@ -214,10 +171,9 @@ async fn set_encryption(session: &Session, names: &Names, to: &Value) -> Result<
         .bucket_key_enabled(to["BucketKeyEnabled"] == true)
         .build();
     let configuration = ServerSideEncryptionConfiguration::builder().rules(rule);
-    let request = session.s3.put_bucket_encryption();
-    let request = request.bucket(names.bucket());
-    request
-        .expected_bucket_owner(&names.account)
+    vault
+        .bucket()
+        .put_bucket_encryption()
         .server_side_encryption_configuration(built(OPERATION, configuration.build())?)
         .send()
         .await
@@ -225,20 +181,17 @@ async fn set_encryption(session: &Session, names: &Names, to: &Value) -> Result<
         .map_err(|error| AwsError::new(OPERATION, error))
 }
 
-async fn versioning(session: &Session, names: &Names) -> Result<Option<Value>, AwsError> {
-    let request = session.s3.get_bucket_versioning();
-    let request = request.bucket(names.bucket());
-    let answer = request.expected_bucket_owner(&names.account).send().await;
+async fn versioning(vault: &Vault) -> Result<Option<Value>, AwsError> {
+    let answer = vault.bucket().get_bucket_versioning().send().await;
     let answer = optional("s3 GetBucketVersioning", answer)?;
     Ok(answer.and_then(|it| it.status).map(|it| json!(it.as_str())))
 }
 
-async fn set_versioning(session: &Session, names: &Names, to: &Value) -> Result<(), AwsError> {
+async fn set_versioning(vault: &Vault, to: &Value) -> Result<(), AwsError> {
     let status = BucketVersioningStatus::from(to.as_str().unwrap_or_default());
-    let request = session.s3.put_bucket_versioning();
-    let request = request.bucket(names.bucket());
-    request
-        .expected_bucket_owner(&names.account)
+    vault
+        .bucket()
+        .put_bucket_versioning()
         .versioning_configuration(VersioningConfiguration::builder().status(status).build())
         .send()
         .await
@@ -246,10 +199,12 @@ async fn set_versioning(session: &Session, names: &Names, to: &Value) -> Result<
         .map_err(|error| AwsError::new("s3 PutBucketVersioning", error))
 }
 
-async fn lifecycle(session: &Session, names: &Names) -> Result<Option<Value>, AwsError> {
-    let request = session.s3.get_bucket_lifecycle_configuration();
-    let request = request.bucket(names.bucket());
-    let answer = request.expected_bucket_owner(&names.account).send().await;
+async fn lifecycle(vault: &Vault) -> Result<Option<Value>, AwsError> {
+    let answer = vault
+        .bucket()
+        .get_bucket_lifecycle_configuration()
+        .send()
+        .await;
     let answer = optional("s3 GetBucketLifecycleConfiguration", answer)?;
     Ok(answer.map(|it| {
         let mut rules: Vec<Value> = it.rules().iter().map(rule_json).collect();
@@ -311,7 +266,7 @@ fn rule_json(rule: &LifecycleRule) -> Value {
     Value::Object(out)
 }
 
-async fn set_lifecycle(session: &Session, names: &Names, to: &Value) -> Result<(), AwsError> {
+async fn set_lifecycle(vault: &Vault, to: &Value) -> Result<(), AwsError> {
     const OPERATION: &str = "s3 PutBucketLifecycleConfiguration";
     let mut configuration = BucketLifecycleConfiguration::builder();
     for rule in to.as_array().into_iter().flatten() {
@@ -343,10 +298,9 @@ async fn set_lifecycle(session: &Session, names: &Names, to: &Value) -> Result<(
         configuration = configuration.rules(built(OPERATION, rule.build())?);
     }
     let configuration = built(OPERATION, configuration.build())?;
-    let request = session.s3.put_bucket_lifecycle_configuration();
-    let request = request.bucket(names.bucket());
-    request
-        .expected_bucket_owner(&names.account)
+    vault
+        .bucket()
+        .put_bucket_lifecycle_configuration()
         .lifecycle_configuration(configuration)
         .send()
         .await
@@ -354,17 +308,16 @@ async fn set_lifecycle(session: &Session, names: &Names, to: &Value) -> Result<(
         .map_err(|error| AwsError::new(OPERATION, error))
 }
 
-async fn policy(session: &Session, names: &Names) -> Result<Option<Value>, AwsError> {
-    let request = session.s3.get_bucket_policy().bucket(names.bucket());
-    let answer = request.expected_bucket_owner(&names.account).send().await;
+async fn policy(vault: &Vault) -> Result<Option<Value>, AwsError> {
+    let answer = vault.bucket().get_bucket_policy().send().await;
     let answer = optional("s3 GetBucketPolicy", answer)?;
     Ok(answer.and_then(|it| it.policy).map(|it| document(&it)))
 }
 
-async fn set_policy(session: &Session, names: &Names, to: &Value) -> Result<(), AwsError> {
-    let request = session.s3.put_bucket_policy().bucket(names.bucket());
-    request
-        .expected_bucket_owner(&names.account)
+async fn set_policy(vault: &Vault, to: &Value) -> Result<(), AwsError> {
+    vault
+        .bucket()
+        .put_bucket_policy()
         .policy(to.to_string())
         .send()
         .await
@@ -372,18 +325,17 @@ async fn set_policy(session: &Session, names: &Names, to: &Value) -> Result<(), 
         .map_err(|error| AwsError::new("s3 PutBucketPolicy", error))
 }
 
-async fn all_tags(session: &Session, names: &Names) -> Result<Vec<Tag>, AwsError> {
-    let request = session.s3.get_bucket_tagging().bucket(names.bucket());
-    let answer = request.expected_bucket_owner(&names.account).send().await;
+async fn all_tags(vault: &Vault) -> Result<Vec<Tag>, AwsError> {
+    let answer = vault.bucket().get_bucket_tagging().send().await;
     let answer = optional("s3 GetBucketTagging", answer)?;
     Ok(answer.map(|it| it.tag_set).unwrap_or_default())
 }
 
 /// A bucket's tags are put all at once: those of others are put again.
-async fn set_tags(session: &Session, names: &Names, to: &Value) -> Result<(), AwsError> {
+async fn set_tags(vault: &Vault, to: &Value) -> Result<(), AwsError> {
     const OPERATION: &str = "s3 PutBucketTagging";
     let mut tagging = Tagging::builder();
-    for tag in all_tags(session, names).await? {
+    for tag in all_tags(vault).await? {
         if !tag.key().starts_with(tags::PREFIX) {
             tagging = tagging.tag_set(tag);
         }
@@ -392,9 +344,9 @@ async fn set_tags(session: &Session, names: &Names, to: &Value) -> Result<(), Aw
         let tag = Tag::builder().key(key).value(value).build();
         tagging = tagging.tag_set(built(OPERATION, tag)?);
     }
-    let request = session.s3.put_bucket_tagging().bucket(names.bucket());
-    request
-        .expected_bucket_owner(&names.account)
+    vault
+        .bucket()
+        .put_bucket_tagging()
         .tagging(built(OPERATION, tagging.build())?)
         .send()
         .await

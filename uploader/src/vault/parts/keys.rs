@@ -2,7 +2,7 @@
 
 use super::super::desired::{ENCRYPTS, Keys, SIGNS, unmade};
 use super::super::policy::KeyArns;
-use super::super::{Names, Part, Setting, Settings, State, VaultError, tags};
+use super::super::{Names, Part, Setting, Settings, State, Vault, VaultError, tags};
 use super::{built, document, optional, our_tags, pairs};
 use crate::aws::{AwsError, Kind, Session};
 use aws_sdk_kms::types::{KeyManagerType, KeyMetadata, KeySpec, KeyState, KeyUsageType, Tag};
@@ -27,24 +27,23 @@ pub(crate) struct Found {
 /// Looks at both keys, puts their settings into `state`, and says which they are, or will be.
 /// `given` is what `--kms-key` says.
 pub(crate) async fn inspect(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     given: Option<&str>,
     state: &mut State,
 ) -> Result<Keys, VaultError> {
-    let mut encryption = find(session, names, &names.encryption_alias(), true).await?;
-    let mut signing = find(session, names, &names.signing_alias(), true).await?;
+    let mut encryption = find(vault, &vault.names.encryption_alias(), true).await?;
+    let mut signing = find(vault, &vault.names.signing_alias(), true).await?;
     let given = match given {
         None => None,
         Some(id) => {
-            let found = match find(session, names, id, false).await {
+            let found = match find(vault, id, false).await {
                 // What can be no key's id, ARN or alias.
                 Err(VaultError::Aws(error)) if error.kind == Kind::Refused => None,
                 found => found?,
             };
             Some(found.ok_or_else(|| VaultError::NoKey {
                 key: id.to_owned(),
-                region: names.region.clone(),
+                region: vault.names.region.clone(),
             })?)
         }
     };
@@ -52,7 +51,7 @@ pub(crate) async fn inspect(
     encryption = encryption.or(given);
     if encryption.is_none() || signing.is_none() {
         // An earlier init was killed before it could name what it had made.
-        for key in all_of(session, names).await? {
+        for key in all_of(vault).await? {
             let slot = match key.kind.as_str() {
                 ENCRYPTS => &mut encryption,
                 SIGNS => &mut signing,
@@ -65,7 +64,7 @@ pub(crate) async fn inspect(
     }
     let arn = |found: &Option<Found>, part| match found {
         Some(key) => key.arn.clone(),
-        None => unmade(names, part),
+        None => unmade(&vault.names, part),
     };
     let keys = Keys {
         arns: KeyArns {
@@ -75,12 +74,12 @@ pub(crate) async fn inspect(
         given: encryption.as_ref().is_some_and(|it| !it.ours),
     };
     if let Some(key) = encryption {
-        let (alias, ours) = (names.encryption_alias(), key.ours);
-        let settings = settings(session, &key, &alias, ours).await?;
+        let (alias, ours) = (vault.names.encryption_alias(), key.ours);
+        let settings = settings(&vault.session, &key, &alias, ours).await?;
         state.put(Part::EncryptionKey, settings);
     }
     if let Some(key) = signing {
-        let settings = settings(session, &key, &names.signing_alias(), true).await?;
+        let settings = settings(&vault.session, &key, &vault.names.signing_alias(), true).await?;
         state.put(Part::SigningKey, settings);
     }
     Ok(keys)
@@ -88,17 +87,16 @@ pub(crate) async fn inspect(
 
 /// The key of this id, ARN or alias.
 pub(crate) async fn find(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     id: &str,
     aliased: bool,
 ) -> Result<Option<Found>, VaultError> {
-    let answer = session.kms.describe_key().key_id(id).send().await;
+    let answer = vault.session.kms.describe_key().key_id(id).send().await;
     let Some(metadata) = optional("kms DescribeKey", answer)?.and_then(|it| it.key_metadata) else {
         return Ok(None);
     };
-    let tags = tags_of(session, metadata.key_id()).await?;
-    found(names, &metadata, &tags, aliased).map(Some)
+    let tags = tags_of(&vault.session, metadata.key_id()).await?;
+    found(&vault.names, &metadata, &tags, aliased).map(Some)
 }
 
 fn found(
@@ -139,18 +137,19 @@ fn found(
 }
 
 /// All keys that init made for this vault, aliased or not.
-pub(crate) async fn all_of(session: &Session, names: &Names) -> Result<Vec<Found>, VaultError> {
-    let mut pages = session.kms.list_keys().into_paginator().send();
+pub(crate) async fn all_of(vault: &Vault) -> Result<Vec<Found>, VaultError> {
+    let mut pages = vault.session.kms.list_keys().into_paginator().send();
     let mut ours = Vec::new();
     let mut seen = 0;
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| AwsError::new("kms ListKeys", error))?;
         for key in page.keys() {
             let Some(id) = key.key_id() else { continue };
-            let tags = tags_of(session, id).await?;
-            let is_tag = |it: &Tag| it.tag_key() == tags::VAULT && it.tag_value() == names.vault;
+            let tags = tags_of(&vault.session, id).await?;
+            let is_tag =
+                |it: &Tag| it.tag_key() == tags::VAULT && it.tag_value() == vault.names.vault;
             if tags.iter().any(is_tag)
-                && let Some(key) = find(session, names, id, false).await?
+                && let Some(key) = find(vault, id, false).await?
             {
                 ours.push(key);
             }
@@ -212,16 +211,16 @@ async fn settings(
 
 /// Makes a key with its policy and tags, and gives its ARN.
 pub(crate) async fn create(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     part: Part,
     settings: &Settings,
 ) -> Result<String, VaultError> {
     const OPERATION: &str = "kms CreateKey";
-    let mut request = session
+    let mut request = vault
+        .session
         .kms
         .create_key()
-        .description(format!("The {part} of the vault {}", names.bucket()));
+        .description(format!("The {part} of the vault {}", vault.names.bucket()));
     if part == Part::SigningKey {
         request = request
             .key_spec(KeySpec::EccNistP256)

@@ -1,6 +1,6 @@
 //! The queues.
 
-use super::super::{Names, Part, Setting, Settings, VaultError};
+use super::super::{Part, Setting, Settings, Vault, VaultError};
 use super::{document, our_tags, pairs};
 use crate::aws::{AwsError, Session};
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -41,15 +41,12 @@ async fn url_of(session: &Session, queue: &str) -> Result<String, VaultError> {
 }
 
 /// A queue's settings; `None` if there is none.
-pub(crate) async fn inspect(
-    session: &Session,
-    names: &Names,
-    part: Part,
-) -> Result<Option<Settings>, VaultError> {
-    let Some(url) = url(session, &part.name(names)).await? else {
+pub(crate) async fn inspect(vault: &Vault, part: Part) -> Result<Option<Settings>, VaultError> {
+    let Some(url) = url(&vault.session, &part.name(&vault.names)).await? else {
         return Ok(None);
     };
-    let answer = session
+    let answer = vault
+        .session
         .sqs
         .get_queue_attributes()
         .queue_url(&url)
@@ -79,7 +76,13 @@ pub(crate) async fn inspect(
     if let Some(policy) = get("Policy").filter(|it| !it.is_empty()) {
         settings.insert(Setting::Policy, document(policy));
     }
-    let answer = session.sqs.list_queue_tags().queue_url(&url).send().await;
+    let answer = vault
+        .session
+        .sqs
+        .list_queue_tags()
+        .queue_url(&url)
+        .send()
+        .await;
     let answer = answer.map_err(|error| AwsError::new("sqs ListQueueTags", error))?;
     let tags = answer.tags.unwrap_or_default();
     let tags = tags
@@ -91,13 +94,12 @@ pub(crate) async fn inspect(
 
 /// Makes a queue with all of its settings.
 pub(crate) async fn create(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     part: Part,
     settings: &Settings,
 ) -> Result<(), VaultError> {
-    let queue = part.name(names);
-    let mut request = session.sqs.create_queue().queue_name(&queue);
+    let queue = part.name(&vault.names);
+    let mut request = vault.session.sqs.create_queue().queue_name(&queue);
     for setting in [Setting::Attributes, Setting::Policy] {
         for (name, value) in attributes(setting, settings.get(&setting)) {
             request = request.attributes(name, value);
@@ -121,15 +123,14 @@ pub(crate) async fn create(
 
 /// Sets something of a queue.
 pub(crate) async fn set(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     part: Part,
     setting: Setting,
     value: &Value,
 ) -> Result<(), VaultError> {
-    let url = url_of(session, &part.name(names)).await?;
+    let url = url_of(&vault.session, &part.name(&vault.names)).await?;
     if setting == Setting::Tags {
-        let mut request = session.sqs.tag_queue().queue_url(url);
+        let mut request = vault.session.sqs.tag_queue().queue_url(url);
         for (key, value) in pairs(value) {
             request = request.tags(key, value);
         }
@@ -137,7 +138,7 @@ pub(crate) async fn set(
         answer.map_err(|error| AwsError::new("sqs TagQueue", error))?;
         return Ok(());
     }
-    let mut request = session.sqs.set_queue_attributes().queue_url(url);
+    let mut request = vault.session.sqs.set_queue_attributes().queue_url(url);
     for (name, value) in attributes(setting, Some(value)) {
         request = request.attributes(name, value);
     }

@@ -1,19 +1,16 @@
 //! The converter's role and its instance profile. IAM is one for all regions; each region's
 //! converter has a role of its own.
 
-use super::super::{Names, Setting, Settings, VaultError};
+use super::super::{Setting, Settings, Vault, VaultError};
 use super::{built, document, optional, our_tags, pairs};
 use crate::aws::{AwsError, Session};
 use aws_sdk_iam::types::Tag;
 use serde_json::{Map, Value, json};
 
 /// The role's settings; `None` if there is none.
-pub(crate) async fn inspect_role(
-    session: &Session,
-    names: &Names,
-) -> Result<Option<Settings>, VaultError> {
-    let name = names.role();
-    let answer = session.iam.get_role().role_name(&name).send().await;
+pub(crate) async fn inspect_role(vault: &Vault) -> Result<Option<Settings>, VaultError> {
+    let name = vault.names.role();
+    let answer = vault.session.iam.get_role().role_name(&name).send().await;
     let Some(role) = optional("iam GetRole", answer)?.and_then(|it| it.role) else {
         return Ok(None);
     };
@@ -24,15 +21,18 @@ pub(crate) async fn inspect_role(
     let tags = role.tags().iter().map(|it| (it.key(), it.value()));
     settings.insert(Setting::Tags, our_tags(tags));
     let mut permissions = Map::new();
-    for policy in policy_names(session, &name).await? {
-        let request = session.iam.get_role_policy().role_name(&name);
+    for policy in policy_names(&vault.session, &name).await? {
+        let request = vault.session.iam.get_role_policy().role_name(&name);
         let answer = request.policy_name(&policy).send().await;
         if let Some(answer) = optional("iam GetRolePolicy", answer)? {
             permissions.insert(policy, document(&unescape(answer.policy_document())));
         }
     }
     settings.insert(Setting::Permissions, Value::Object(permissions));
-    settings.insert(Setting::Attached, json!(attached(session, &name).await?));
+    settings.insert(
+        Setting::Attached,
+        json!(attached(&vault.session, &name).await?),
+    );
     Ok(Some(settings))
 }
 
@@ -71,18 +71,18 @@ pub(crate) async fn attached(session: &Session, role: &str) -> Result<Vec<String
 }
 
 /// Makes the role with its trust policy and tags.
-pub(crate) async fn create_role(
-    session: &Session,
-    names: &Names,
-    settings: &Settings,
-) -> Result<(), VaultError> {
+pub(crate) async fn create_role(vault: &Vault, settings: &Settings) -> Result<(), VaultError> {
     const OPERATION: &str = "iam CreateRole";
     let trust = settings.get(&Setting::Trust).map(Value::to_string);
-    let answer = session
+    let answer = vault
+        .session
         .iam
         .create_role()
-        .role_name(names.role())
-        .description(format!("The converter of the vault {}", names.bucket()))
+        .role_name(vault.names.role())
+        .description(format!(
+            "The converter of the vault {}",
+            vault.names.bucket()
+        ))
         .set_assume_role_policy_document(trust)
         .set_tags(Some(tag_list(OPERATION, settings.get(&Setting::Tags))?))
         .send()
@@ -93,12 +93,11 @@ pub(crate) async fn create_role(
 
 /// Sets something of the role.
 pub(crate) async fn set_role(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     setting: Setting,
     value: &Value,
 ) -> Result<(), VaultError> {
-    let (iam, name) = (&session.iam, names.role());
+    let (iam, name) = (&vault.session.iam, vault.names.role());
     match setting {
         Setting::Trust => {
             let request = iam.update_assume_role_policy().role_name(name);
@@ -113,11 +112,11 @@ pub(crate) async fn set_role(
                 let answer = request.policy_document(document.to_string()).send().await;
                 answer.map_err(|error| AwsError::new("iam PutRolePolicy", error))?;
             }
-            let there = policy_names(session, &name).await?;
+            let there = policy_names(&vault.session, &name).await?;
             let others = there.iter().filter(|it| !wanted.contains_key(*it));
-            delete_policies(session, &name, others).await?;
+            delete_policies(&vault.session, &name, others).await?;
         }
-        Setting::Attached => detach_all(session, &name).await?,
+        Setting::Attached => detach_all(&vault.session, &name).await?,
         Setting::Tags => {
             const OPERATION: &str = "iam TagRole";
             let tags = tag_list(OPERATION, Some(value))?;
@@ -170,27 +169,21 @@ pub(crate) async fn roles_of(
 }
 
 /// The instance profile's settings; `None` if there is none.
-pub(crate) async fn inspect_profile(
-    session: &Session,
-    names: &Names,
-) -> Result<Option<Settings>, VaultError> {
-    let found = roles_of(session, &names.role()).await?;
+pub(crate) async fn inspect_profile(vault: &Vault) -> Result<Option<Settings>, VaultError> {
+    let found = roles_of(&vault.session, &vault.names.role()).await?;
     Ok(found.map(|(roles, tags)| {
         Settings::from([(Setting::Roles, json!(roles)), (Setting::Tags, tags)])
     }))
 }
 
 /// Makes the instance profile.
-pub(crate) async fn create_profile(
-    session: &Session,
-    names: &Names,
-    settings: &Settings,
-) -> Result<(), VaultError> {
+pub(crate) async fn create_profile(vault: &Vault, settings: &Settings) -> Result<(), VaultError> {
     const OPERATION: &str = "iam CreateInstanceProfile";
-    let answer = session
+    let answer = vault
+        .session
         .iam
         .create_instance_profile()
-        .instance_profile_name(names.role())
+        .instance_profile_name(vault.names.role())
         .set_tags(Some(tag_list(OPERATION, settings.get(&Setting::Tags))?))
         .send()
         .await;
@@ -200,12 +193,11 @@ pub(crate) async fn create_profile(
 
 /// Sets something of the instance profile.
 pub(crate) async fn set_profile(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     setting: Setting,
     value: &Value,
 ) -> Result<(), VaultError> {
-    let (iam, name) = (&session.iam, names.role());
+    let (iam, name) = (&vault.session.iam, vault.names.role());
     match setting {
         Setting::Roles => {
             let wanted: Vec<&str> = value
@@ -214,11 +206,11 @@ pub(crate) async fn set_profile(
                 .flatten()
                 .filter_map(Value::as_str)
                 .collect();
-            let there = roles_of(session, &name).await?;
+            let there = roles_of(&vault.session, &name).await?;
             let (there, _) = there.unwrap_or_default();
             // There is room for one.
             for role in there.iter().filter(|it| !wanted.contains(&it.as_str())) {
-                remove_from_profile(session, &name, role).await?;
+                remove_from_profile(&vault.session, &name, role).await?;
             }
             for role in wanted.iter().filter(|it| !there.iter().any(|t| t == *it)) {
                 let request = iam.add_role_to_instance_profile();
