@@ -8,6 +8,7 @@ pub mod agent;
 pub mod aws;
 pub mod blocks;
 pub mod converter_ami;
+mod error;
 pub mod fleet;
 pub mod image;
 pub mod launch;

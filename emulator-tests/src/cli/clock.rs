@@ -3,6 +3,7 @@
 use super::fault::ask;
 use super::{Failure, Running};
 use clap::{Args, Subcommand};
+use cli_support::seconds;
 use emulator_tests::admin::{Admin, Clock};
 use serde_json::json;
 use std::io::Write;
@@ -30,7 +31,7 @@ enum Action {
     /// Put the clock forward; it stays so, and never goes back
     Advance {
         /// How far: numbers with d, h, m or s, as in 15m or 1h30m
-        #[arg(value_parser = seconds, value_name = "DURATION")]
+        #[arg(value_parser = seconds::<i64>, value_name = "DURATION")]
         by: i64,
     },
 }
@@ -57,58 +58,6 @@ impl ClockCommand {
         match ahead {
             0 => writeln!(out, "{now}"),
             _ => writeln!(out, "{now} ({ahead} s ahead of this machine)"),
-        }
-    }
-}
-
-/// `1h30m` in seconds.
-fn seconds(text: &str) -> Result<i64, String> {
-    let wrong = || format!("{text:?} is not like 15m, 1h30m or 2d");
-    let mut total: i64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let number: i64 = rest[..digits].parse().map_err(|_| wrong())?;
-        let mut after = rest[digits..].chars();
-        let unit = match after.next() {
-            Some('d') => 24 * 3600,
-            Some('h') => 3600,
-            Some('m') => 60,
-            Some('s') => 1,
-            _ => return Err(wrong()),
-        };
-        total = number
-            .checked_mul(unit)
-            .and_then(|seconds| total.checked_add(seconds))
-            .ok_or_else(wrong)?;
-        rest = after.as_str();
-    }
-    if text.is_empty() {
-        return Err(wrong());
-    }
-    Ok(total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::seconds;
-
-    #[test]
-    fn durations_are_read() {
-        for (text, expected) in [
-            ("15m", Some(900)),
-            ("1h30m", Some(5400)),
-            ("2d", Some(172_800)),
-            ("0s", Some(0)),
-            ("", None),
-            ("15", None),
-            ("m", None),
-            ("-1h", None),
-            ("1w", None),
-            ("99999999999999999d", None),
-            ("1h 3m", None),
-        ] {
-            assert_eq!(seconds(text).ok(), expected, "{text}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::running::is_held;
 use super::{Class, DataArg, Failure, Running};
 use clap::Args;
+use cli_support::say;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::io::Write;

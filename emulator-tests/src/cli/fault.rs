@@ -280,7 +280,7 @@ pub(super) fn ask<T>(question: impl Future<Output = Result<T, AdminError>>) -> R
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::of(Class::Host, &error))?;
+        .map_err(|error| Failure::of(Class::Surroundings, &error))?;
     runtime.block_on(question).map_err(|error| {
         let class = match &error {
             AdminError::Refused(_) => Class::Input,

@@ -39,7 +39,7 @@ pub(super) fn run_dir() -> Result<PathBuf, Failure> {
             || env::temp_dir().join(format!("emulator-{uid}")),
             |dir| dir.join("emulator"),
         );
-    let fail = |error| Failure::new(Class::Host, format!("{}: {error}", dir.display()));
+    let fail = |error| Failure::new(Class::Surroundings, format!("{}: {error}", dir.display()));
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -49,7 +49,7 @@ pub(super) fn run_dir() -> Result<PathBuf, Failure> {
     let found = fs::symlink_metadata(&dir).map_err(fail)?;
     if !found.is_dir() || found.uid() != uid || found.mode() & 0o077 != 0 {
         return Err(Failure::new(
-            Class::Host,
+            Class::Surroundings,
             format!("{} is not a directory of this user alone", dir.display()),
         )
         .hint("name one with --data"));

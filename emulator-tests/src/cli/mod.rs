@@ -1,8 +1,5 @@
 //! The command line: one file a command, whose doc comment is its help.
 
-#[macro_use]
-mod say;
-
 mod clock;
 mod console;
 mod down;
@@ -11,14 +8,14 @@ mod fault;
 mod host;
 mod port_forward;
 mod ports;
-mod progress;
 mod ps;
 mod running;
 mod serve;
 mod status;
 mod up;
 
-pub(crate) use failure::{Class, Failure};
+pub(crate) use cli_support::Failure;
+pub(crate) use error_class::Class;
 pub(crate) use running::Running;
 
 use clap::{Args, Parser, Subcommand};
@@ -132,7 +129,7 @@ impl<T: Args> On<T> {
         let data = self.data.dir()?;
         Running::find(&data)?.ok_or_else(|| {
             let message = format!("none runs on {}", data.display());
-            Failure::new(Class::Host, message).hint("emulator up starts one")
+            Failure::new(Class::Surroundings, message).hint("emulator up starts one")
         })
     }
 }

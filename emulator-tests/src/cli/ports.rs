@@ -3,6 +3,7 @@
 use super::fault::ask;
 use super::{Class, Failure, Running};
 use clap::Args;
+use cli_support::say;
 use emulator_tests::admin::Admin;
 use std::io::Write;
 

@@ -1,6 +1,7 @@
 //! The emulator that runs on a data directory, found by the file that it leaves there.
 
 use super::{Class, Failure};
+use cli_support::say;
 use emulator_localstack::{Lease, LeaseError};
 use emulator_protocol::{Account, Region};
 use emulator_tests::admin::Admin;
@@ -81,12 +82,12 @@ impl Running {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => {
                 let message = format!("{}: {error}", path.display());
-                return Err(Failure::new(Class::Host, message));
+                return Err(Failure::new(Class::Surroundings, message));
             }
         };
-        serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| Failure::new(Class::Host, format!("{}: {error}", path.display())))
+        serde_json::from_slice(&text).map(Some).map_err(|error| {
+            Failure::new(Class::Surroundings, format!("{}: {error}", path.display()))
+        })
     }
 
     /// The same, but only if it answers: one that was killed holds its lock until the kernel has
@@ -137,7 +138,7 @@ impl Running {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::of(Class::Host, &error))?;
+            .map_err(|error| Failure::of(Class::Surroundings, &error))?;
         let admin = Admin::new(self.address);
         let asked =
             runtime.block_on(async { tokio::time::timeout(ANSWERS_WITHIN, admin.status()).await });
@@ -204,7 +205,7 @@ pub(super) fn is_held(data: &Path) -> Result<bool, Failure> {
     match Lease::try_take(&lock) {
         Ok(_) => Ok(false),
         Err(LeaseError::Held(_)) => Ok(true),
-        Err(error) => Err(Failure::of(Class::Host, &error)),
+        Err(error) => Err(Failure::of(Class::Surroundings, &error)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `emulator serve`: the emulator itself, in the foreground or as the child of `up`.
 
+use super::failure::not_started;
 use super::{Class, DataArg, Failure, Running, host};
 use clap::Args;
 use emulator_localstack::{Choice, Lease, Progress};
@@ -183,12 +184,13 @@ impl Setup {
     ) -> Result<(), Failure> {
         let data = self.data.dir()?;
         let keeps = self.data.data.is_some();
-        std::fs::create_dir_all(&data)
-            .map_err(|error| Failure::new(Class::Host, format!("{}: {error}", data.display())))?;
+        std::fs::create_dir_all(&data).map_err(|error| {
+            Failure::new(Class::Surroundings, format!("{}: {error}", data.display()))
+        })?;
         // Held until what tells of this emulator has gone, too.
         let lock = Lease::try_take_patiently(&lock_file(&data))
             .map(Arc::new)
-            .map_err(|error| Failure::of(Class::Host, &error))?;
+            .map_err(|error| Failure::of(Class::Surroundings, &error))?;
         // A killed one's.
         Running::forget(&data);
         let builder = self
@@ -208,7 +210,7 @@ impl Setup {
                 let running = Running::new(parts, keeps);
                 outcome = running
                     .write()
-                    .map_err(|error| Failure::of(Class::Host, &error))
+                    .map_err(|error| Failure::of(Class::Surroundings, &error))
                     .and_then(|()| ready(running));
                 // What could not be told is ended again: `is_ready` is dropped unsent.
                 if outcome.is_ok() {
@@ -222,7 +224,7 @@ impl Setup {
             host::empty(&data);
         }
         drop(lock);
-        ran?;
+        ran.map_err(|error| not_started(&error))?;
         outcome
     }
 }

@@ -1,9 +1,9 @@
 //! `emulator up`
 
-use super::progress::Spinner;
 use super::serve::{How, Line, Setup};
 use super::{Class, Failure, Running, host};
 use clap::Args;
+use cli_support::{Spinner, say};
 use emulator_localstack::Progress;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -49,7 +49,7 @@ impl Up {
             return running.print(out, self.json);
         }
         if self.foreground {
-            let spinner = Arc::new(Spinner::new());
+            let spinner = Arc::new(Spinner::starting());
             self.setup
                 .run(Shown(Arc::clone(&spinner)), None, |running| {
                     spinner.finish();
@@ -81,7 +81,7 @@ impl Up {
     fn start(&self, data: &Path) -> Result<Running, Failure> {
         let fail = |what: &str| {
             let what = what.to_owned();
-            move |error| Failure::new(Class::Host, format!("{what}: {error}"))
+            move |error| Failure::new(Class::Surroundings, format!("{what}: {error}"))
         };
         fs::create_dir_all(data).map_err(fail(&data.display().to_string()))?;
         let path = data.join("emulator.log");
@@ -164,7 +164,7 @@ fn what_does_not_boot(
 
 /// Reads the child's lines; `None` if it ended without a word.
 fn wait_until_ready(stdout: ChildStdout) -> Option<Result<Box<Running>, Failure>> {
-    let spinner = Spinner::new();
+    let spinner = Spinner::starting();
     let mut answer = None;
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {

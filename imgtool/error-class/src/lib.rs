@@ -1,5 +1,5 @@
-//! What the libraries' errors have in common: a class, which becomes the exit code, and one way to
-//! print an error with its causes.
+//! What the libraries' errors have in common: a class, which becomes the exit code, a hint, and one way
+//! to print an error with its causes.
 //!
 //! It depends on nothing, so that every library can use it.
 
@@ -26,6 +26,40 @@ impl Class {
             Class::Surroundings => 3,
         }
     }
+}
+
+/// An error that a program can end with.
+pub trait Classified: Error {
+    /// The class, which is the exit code.
+    fn class(&self) -> Class;
+
+    /// What a person can do about it.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether a signal ended the work: the program then exits as an interrupted one, whatever the
+    /// class.
+    fn is_interrupt(&self) -> bool {
+        false
+    }
+}
+
+/// Implements [`Classified`] by the errors' own methods `class` and `hint`, which their callers use
+/// without importing the trait.
+#[macro_export]
+macro_rules! classified {
+    ($($error:ty),+ $(,)?) => {$(
+        impl $crate::Classified for $error {
+            fn class(&self) -> $crate::Class {
+                <$error>::class(self)
+            }
+
+            fn hint(&self) -> Option<String> {
+                <$error>::hint(self)
+            }
+        }
+    )+};
 }
 
 /// Displays an error and its causes in one line: `outer: middle: root`.

@@ -108,3 +108,5 @@ impl QemuError {
         Some(hint.to_string())
     }
 }
+
+error_class::classified!(QemuError);

@@ -20,5 +20,5 @@ pub use command::{QEMU, machine};
 pub use console::Exit;
 pub use error::QemuError;
 pub use firmware::{Ovmf, find_ovmf};
-pub use options::{Accel, Disk, Firmware, Forward, Options, parse_size, parse_timeout};
+pub use options::{Accel, Disk, Firmware, Forward, Options, parse_size};
 pub use probe::kvm as probe_kvm;

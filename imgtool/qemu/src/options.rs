@@ -120,21 +120,6 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(wrong)
 }
 
-/// Parses a time: seconds (`90` or `90s`) or minutes (`5m`); at most a day.
-pub fn parse_timeout(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.strip_suffix('m') {
-        Some(number) => (number, 60),
-        None => (text.strip_suffix('s').unwrap_or(text), 1),
-    };
-    Some(number)
-        .filter(|n| n.bytes().all(|b| b.is_ascii_digit()))
-        .and_then(|n| n.parse::<u64>().ok())
-        .and_then(|n| n.checked_mul(unit))
-        .filter(|n| (1..=86_400).contains(n))
-        .map(Duration::from_secs)
-        .ok_or_else(|| "a time such as 90, 90s or 5m, at most a day".to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,28 +141,6 @@ mod tests {
             ("99999999999T", None),
         ] {
             assert_eq!(parse_size(text).ok(), size, "{text}");
-        }
-    }
-
-    #[test]
-    fn times_are_seconds_or_minutes() {
-        for (text, seconds) in [
-            ("90", Some(90)),
-            ("90s", Some(90)),
-            ("5m", Some(300)),
-            ("0", None),
-            ("m", None),
-            ("", None),
-            ("+5", None),
-            ("1h", None),
-            ("86401", None),
-            ("18446744073709551615m", None),
-        ] {
-            assert_eq!(
-                parse_timeout(text).ok().map(|d| d.as_secs()),
-                seconds,
-                "{text}"
-            );
         }
     }
 

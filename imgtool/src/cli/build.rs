@@ -1,13 +1,13 @@
 //! `imgtool build`
 
 use super::Failure;
-use super::progress::Bar;
 use clap::Args;
+use cli_support::{Line, say};
 use imgtool::args::{SpecArgs, host};
 use imgtool::build::{self, Context, Outputs, Prepared, Written};
 use imgtool::lock;
 use imgtool::pack::{self, DEFAULT_LEVEL};
-use imgtool::pass::{BLOCK_LEN, RunKind, block_runs};
+use imgtool::pass::{BLOCK_LEN, Progress, RunKind, block_runs};
 use imgtool::spec::Spec;
 use imgtool::{Class, build::BuildError};
 use serde_json::json;
@@ -85,9 +85,9 @@ impl Build {
         }
         // Until here a signal just ends the program, which has no named file yet.
         let cancel = catch_signals()?;
-        let bar = Bar::new(content_len(&prepared));
+        let bar = Bar(Line::unnamed_bytes(content_len(&prepared)));
         let written = build::write(&prepared, &outputs, jobs, &bar, &cancel);
-        bar.finish();
+        bar.0.finish();
         let written = written?;
         if self.json {
             writeln!(out, "{}", result_json(&prepared, &written))
@@ -118,6 +118,15 @@ impl Build {
             .clone()
             .unwrap_or_else(|| lock::default_path(self.spec.spec_path()));
         Ok(Some(lock::read(&path)?))
+    }
+}
+
+/// The pass's progress as a line on the terminal.
+struct Bar(Line);
+
+impl Progress for Bar {
+    fn advance(&self, bytes: u64) {
+        self.0.advance(bytes);
     }
 }
 

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use imgtool::Class;
+use error_class::{Class, Classified};
 use imgtool::spec::TEMPLATE;
+
+use super::Failure;
 
 /// Write a commented image.toml to start from
 ///
@@ -40,31 +42,23 @@ pub(crate) enum InitError {
         /// The reason.
         source: io::Error,
     },
-    /// The result can't be printed.
-    #[error("standard output can't be written")]
-    Print(#[source] io::Error),
 }
 
-impl InitError {
-    /// Whose fault it is.
-    pub(crate) fn class(&self) -> Class {
-        match self {
-            InitError::Exists(_) | InitError::Write { .. } => Class::Input,
-            InitError::Print(_) => Class::Failed,
-        }
+impl Classified for InitError {
+    fn class(&self) -> Class {
+        Class::Input
     }
 
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         match self {
             InitError::Exists(_) => Some("--force overwrites it".to_owned()),
-            InitError::Write { .. } | InitError::Print(_) => None,
+            InitError::Write { .. } => None,
         }
     }
 }
 
 /// Writes the file and says so on `out`.
-pub(crate) fn run(args: &InitArgs, out: &mut impl Write) -> Result<(), InitError> {
+pub(crate) fn run(args: &InitArgs, out: &mut impl Write) -> Result<(), Failure> {
     write_template(&args.file, args.force)?;
     let shown = args.file.display().to_string();
     if args.json {
@@ -72,7 +66,7 @@ pub(crate) fn run(args: &InitArgs, out: &mut impl Write) -> Result<(), InitError
     } else {
         writeln!(out, "{shown}")
     }
-    .map_err(InitError::Print)
+    .map_err(Failure::stdout)
 }
 
 fn write_template(path: &Path, force: bool) -> Result<(), InitError> {
@@ -119,8 +113,11 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&file).unwrap(), TEMPLATE);
         std::fs::write(&file, "mine").unwrap();
         let error = run(&args(file.clone(), false), &mut out).unwrap_err();
-        assert_eq!(error.class(), Class::Input);
-        assert!(error.hint().unwrap().contains("--force"));
+        assert_eq!(error.exit_code(), Class::Input.exit_code());
+        assert_eq!(
+            write_template(&file, false).unwrap_err().hint().as_deref(),
+            Some("--force overwrites it")
+        );
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
         run(&args(file.clone(), true), &mut out).unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), TEMPLATE);

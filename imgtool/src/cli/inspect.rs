@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use imgtool::Class;
-use imgtool::inspect::{InspectError, Options, inspect_image, render};
+use imgtool::inspect::{Options, inspect_image, render};
+
+use super::Failure;
 
 /// Show what a disk image or pack holds: partitions, file systems, kernel, what it runs
 ///
@@ -28,37 +29,8 @@ pub(crate) struct InspectArgs {
     json: bool,
 }
 
-/// Why nothing was shown.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum InspectCommandError {
-    /// The image can't be inspected.
-    #[error(transparent)]
-    Inspect(#[from] InspectError),
-    /// The report can't be printed.
-    #[error("standard output can't be written")]
-    Print(#[source] io::Error),
-}
-
-impl InspectCommandError {
-    /// Whose fault it is.
-    pub(crate) fn class(&self) -> Class {
-        match self {
-            InspectCommandError::Inspect(e) => e.class(),
-            InspectCommandError::Print(_) => Class::Failed,
-        }
-    }
-
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            InspectCommandError::Inspect(e) => e.hint(),
-            InspectCommandError::Print(_) => None,
-        }
-    }
-}
-
 /// Inspects the image and prints the report on `out`.
-pub(crate) fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), InspectCommandError> {
+pub(crate) fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Failure> {
     let options = Options {
         digests: args.digests,
     };
@@ -70,5 +42,5 @@ pub(crate) fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Inspec
     } else {
         out.write_all(render(&report).as_bytes())
     }
-    .map_err(InspectCommandError::Print)
+    .map_err(Failure::stdout)
 }

@@ -1,14 +1,15 @@
 //! `imgtool ls`
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use clap::Args;
-use imgtool::Class;
-use imgtool::inspect::{InspectError, Listing, Query, list_image};
+use imgtool::inspect::{Listing, Query, list_image};
 use serde_json::json;
+
+use super::Failure;
 
 /// List the files in a disk image or pack
 ///
@@ -39,38 +40,9 @@ pub(super) struct LsArgs {
     json: bool,
 }
 
-/// Why a list is not there, or not whole.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LsError {
-    /// The image can't be read.
-    #[error(transparent)]
-    Inspect(#[from] InspectError),
-    /// The list can't be printed.
-    #[error("standard output can't be written")]
-    Print(#[from] io::Error),
-}
-
-impl LsError {
-    /// Whose fault it is.
-    pub(crate) fn class(&self) -> Class {
-        match self {
-            LsError::Inspect(e) => e.class(),
-            LsError::Print(_) => Class::Failed,
-        }
-    }
-
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            LsError::Inspect(e) => e.hint(),
-            LsError::Print(_) => None,
-        }
-    }
-}
-
 impl LsArgs {
     /// Lists the files on `out`. What was found before an error is printed.
-    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), LsError> {
+    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         let query = Query {
             partition: self.partition.clone(),
             path: self.path.clone().into_vec(),
@@ -81,28 +53,28 @@ impl LsArgs {
             print_json(listing, &mut out)?;
         } else {
             for entry in listing {
-                writeln!(out, "{}", entry?)?;
+                writeln!(out, "{}", entry?).map_err(Failure::stdout)?;
             }
         }
-        Ok(out.flush()?)
+        out.flush().map_err(Failure::stdout)
     }
 }
 
 /// One object, a file on each line, so that not all of them have to be held.
-fn print_json(listing: Listing, out: &mut impl Write) -> Result<(), LsError> {
+fn print_json(listing: Listing, out: &mut impl Write) -> Result<(), Failure> {
     let (partition, file_system) = (listing.in_partition(), listing.file_system());
     let partition = json!({
         "number": partition.number,
         "name": partition.name,
         "file_system": file_system,
     });
-    write!(out, "{{\"partition\":{partition},\"files\":[")?;
+    write!(out, "{{\"partition\":{partition},\"files\":[").map_err(Failure::stdout)?;
     let mut separator = "\n";
     for entry in listing {
-        out.write_all(separator.as_bytes())?;
-        serde_json::to_writer(&mut *out, &entry?).map_err(io::Error::from)?;
+        let entry =
+            serde_json::to_string(&entry?).map_err(|error| Failure::stdout(error.into()))?;
+        write!(out, "{separator}{entry}").map_err(Failure::stdout)?;
         separator = ",\n";
     }
-    writeln!(out, "\n]}}")?;
-    Ok(())
+    writeln!(out, "\n]}}").map_err(Failure::stdout)
 }

@@ -1,20 +1,15 @@
 //! The command line: one file a command, whose doc comment is its help.
 
-#[macro_use]
-mod say;
-
 mod build;
-mod failure;
 mod init;
 mod inspect;
 mod lock;
 mod ls;
 mod plan;
-mod progress;
 mod run;
 mod unpack;
 
-pub(crate) use failure::Failure;
+pub(crate) use cli_support::Failure;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -59,7 +54,7 @@ impl Cli {
             // The guest's console is written from another thread.
             Command::Run(args) => {
                 drop(out);
-                return Ok(args.run()?);
+                return args.run();
             }
             Command::Plan(args) => args.run(&mut out)?,
             Command::Inspect(args) => inspect::run(args, &mut out)?,

@@ -3,6 +3,7 @@
 use super::Failure;
 use super::build::set_up_rayon;
 use clap::Args;
+use cli_support::say;
 use imgtool::args::{SpecArgs, host};
 use imgtool::build::{self, Context, Prepared};
 use imgtool::disk::ExtentSource;

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use cli_support::{say, seconds};
 use imgtool::Class;
 use imgtool_qemu::{
     Accel, Disk, Exit, Firmware, Forward, Options, Outcome, QemuError, Report, boot, parse_size,
-    parse_timeout,
 };
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::Failure;
 
 /// Boot an image in QEMU
 ///
@@ -46,7 +48,7 @@ pub(crate) struct Run {
     #[arg(long, requires = "expect")]
     power_off: bool,
     /// Give up after this time: 90, 90s or 5m
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", value_parser = timeout)]
     timeout: Option<Duration>,
     /// The guest's memory: 512MiB, 2GiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "1G")]
@@ -70,54 +72,13 @@ pub(crate) struct Run {
     json: bool,
 }
 
-/// Why `imgtool run` does not succeed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RunError {
-    /// The machine could not be started or watched.
-    #[error(transparent)]
-    Qemu(#[from] QemuError),
-    /// The guest did not do what it should.
-    #[error("{0}")]
-    Guest(String),
-    /// Signals can't be caught, or the result can't be written.
-    #[error("{what}")]
-    Io {
-        /// What could not be done.
-        what: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
-}
-
-impl RunError {
-    /// Whose fault it is.
-    pub(crate) fn class(&self) -> Class {
-        match self {
-            RunError::Qemu(error) => error.class(),
-            RunError::Guest(_) | RunError::Io { .. } => Class::Failed,
-        }
-    }
-
-    /// What a person can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            RunError::Qemu(error) => error.hint(),
-            RunError::Guest(_) | RunError::Io { .. } => None,
-        }
-    }
-}
-
 impl Run {
     /// Boots, and says how it went.
-    pub(crate) fn run(&self) -> Result<(), RunError> {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
         let interrupted = Arc::new(AtomicBool::new(false));
+        let failed = |e| Failure::new(Class::Failed, format!("signals can't be caught: {e}"));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&interrupted)).map_err(|source| {
-                RunError::Io {
-                    what: "signals can't be caught",
-                    source,
-                }
-            })?;
+            signal_hook::flag::register(signal, Arc::clone(&interrupted)).map_err(failed)?;
         }
         let mut console: Box<dyn Write> = if self.json {
             Box::new(io::stderr())
@@ -131,16 +92,14 @@ impl Run {
                 say!("port 127.0.0.1:{host} leads to the guest's {guest}");
             }
         };
-        let report = boot(&self.options(), &mut console, &mut started, &interrupted)?;
+        let report =
+            boot(&self.options(), &mut console, &mut started, &interrupted).map_err(not_booted)?;
         let result = judge(self.expect.as_deref(), &report);
         if self.json {
             let json = self.json(&report, result.is_ok());
-            writeln!(io::stdout(), "{json}").map_err(|source| RunError::Io {
-                what: "the result can't be written",
-                source,
-            })?;
+            writeln!(io::stdout(), "{json}").map_err(Failure::stdout)?;
         }
-        result.map_err(RunError::Guest)
+        result.map_err(|message| Failure::new(Class::Failed, message))
     }
 
     fn options(&self) -> Options {
@@ -188,6 +147,17 @@ impl Run {
     }
 }
 
+/// The failure of a machine that could not be started or watched.
+fn not_booted(error: QemuError) -> Failure {
+    match error {
+        // The console's reader has gone, as in `imgtool run web.img | head`.
+        QemuError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+            Failure::stdout(source)
+        }
+        error => error.into(),
+    }
+}
+
 /// Whether it is a success, and if not, what to say.
 fn judge(expect: Option<&str>, report: &Report) -> Result<(), String> {
     let what = match (&report.outcome, expect) {
@@ -226,6 +196,14 @@ fn judge(expect: Option<&str>, report: &Report) -> Result<(), String> {
     Err(format!("{what}\nthe console's end:\n{}", report.last_lines))
 }
 
+/// Parses `--timeout`: at most a day.
+fn timeout(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        seconds @ 1..=86_400 => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("{text:?} is not between a second and a day")),
+    }
+}
+
 /// An option's value as it is written on the command line.
 fn name(value: impl clap::ValueEnum) -> String {
     value
@@ -247,6 +225,26 @@ mod tests {
             elapsed: Duration::from_secs(2),
             expected_after: None,
             last_lines: "the end".to_string(),
+        }
+    }
+
+    #[test]
+    fn timeouts_are_between_a_second_and_a_day() {
+        for (text, seconds) in [
+            ("90", Some(90)),
+            ("90s", Some(90)),
+            ("5m", Some(300)),
+            ("1h", Some(3600)),
+            ("1d", Some(86_400)),
+            ("0", None),
+            ("m", None),
+            ("", None),
+            ("+5", None),
+            ("86401", None),
+            ("18446744073709551615m", None),
+        ] {
+            let parsed = timeout(text).ok().map(|timeout| timeout.as_secs());
+            assert_eq!(parsed, seconds, "{text}");
         }
     }
 

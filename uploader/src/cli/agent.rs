@@ -2,11 +2,11 @@
 
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
-use super::duration::seconds;
 use super::from_instance::{self, on_instance};
 use super::interrupt::interruptible;
 use super::memory;
 use clap::Args;
+use cli_support::{say, seconds};
 use serde_json::json;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,7 +57,7 @@ const MOST_MEMORY: u32 = 512;
 #[command(verbatim_doc_comment)]
 pub(crate) struct AgentArgs {
     /// End after so long without a request, as 90s, 60m or 1h
-    #[arg(long, value_name = "TIME", visible_alias = "until-idle", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", visible_alias = "until-idle", value_parser = seconds::<u32>)]
     idle: Option<u32>,
     /// End after one request
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use clap::Args;
+use cli_support::say;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use super::Failure;
 use super::aws_args::Place;
 use super::keeper::Keeper;
-use super::progress::Line;
+use cli_support::Line;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -108,7 +108,7 @@ impl Follower {
                 let message = format!("request {id} {what} after {seconds} s");
                 let hint = "the request stays: uploader requests shows what becomes of it; uploader \
                             agent carries requests out";
-                return Err(Failure::new(Class::Failed, message).hint(Some(hint.to_owned())));
+                return Err(Failure::new(Class::Failed, message).hint(hint));
             }
             let now = Moved {
                 record: record.as_ref().map(|it| it.updated),
@@ -144,7 +144,7 @@ impl Follower {
 fn unseen(id: &Uuid, error: JournalError) -> Failure {
     let hint = error.hint().map(|it| format!("{it}; ")).unwrap_or_default();
     let goes_on = format!("request {id} goes on: uploader requests shows what becomes of it");
-    Failure::from(error).hint(Some(format!("{hint}{goes_on}")))
+    Failure::from(error).hint(format!("{hint}{goes_on}"))
 }
 
 /// How far a request is: where it differs, somebody worked on it.

@@ -2,12 +2,12 @@
 
 use super::Failure;
 use super::aws_args::Place;
+use cli_support::say;
 use std::time::Duration;
-use uploader::Class;
 use uploader::agent::queue::QueueError;
 use uploader::agent::{AgentError, Ready};
 use uploader::aws::{AwsError, Kind, Metadata, Options, Session};
-use uploader::fleet::userdata::{UserData, UserDataError};
+use uploader::fleet::userdata::UserData;
 use uploader::vault::Vault;
 
 /// Pauses between tries: a network that is just coming up, and a role that EC2 has just learnt of,
@@ -101,10 +101,4 @@ fn may_pass(error: &AgentError) -> bool {
 async fn wait(error: &dyn std::fmt::Display, seconds: u64) {
     say!("uploader: {error}; again in {seconds} s");
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-}
-
-impl From<UserDataError> for Failure {
-    fn from(error: UserDataError) -> Failure {
-        Failure::of(Class::Input, &error).hint(error.hint())
-    }
 }

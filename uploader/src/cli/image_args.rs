@@ -2,6 +2,7 @@
 
 use super::Failure;
 use clap::{Arg, Args, ValueEnum};
+use cli_support::say;
 use imgtool::args::{SpecArgs, host};
 use imgtool::build::{self, Context};
 use imgtool::pack::{DEFAULT_LEVEL, manifest_path};
@@ -61,7 +62,7 @@ impl ImageArgs {
         let Some(path) = self.spec.given_input() else {
             return Err(
                 Failure::new(Class::Input, "no image: name a pack or a raw disk image")
-                    .hint(Some("--build builds what image.toml here says".to_owned())),
+                    .hint("--build builds what image.toml here says"),
             );
         };
         if path.is_dir() || path.extension().is_some_and(|it| it == "toml") {
@@ -69,7 +70,7 @@ impl ImageArgs {
                 Class::Input,
                 format!("{}: not an image, but something to build", path.display()),
             )
-            .hint(Some("--build builds it".to_owned())));
+            .hint("--build builds it"));
         }
         if let Some(flag) = self.spec.build_flag() {
             return Err(Failure::new(
@@ -113,11 +114,10 @@ impl ImageArgs {
                     path.display()
                 ),
             )
-            .hint(Some(
+            .hint(
                 "give --name, and --boot-mode bios, --boot-mode uefi or both; or push the pack \
-                 that imgtool build --pack writes"
-                    .to_owned(),
-            )));
+                 that imgtool build --pack writes",
+            ));
         };
         let modes = modes.iter().map(|mode| match mode {
             BootMode::Bios => "bios".to_owned(),

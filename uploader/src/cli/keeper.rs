@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
-use super::duration::seconds;
 use clap::Args;
+use cli_support::seconds;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
@@ -45,11 +45,11 @@ pub(crate) struct ConverterArgs {
     #[arg(long, value_name = "TYPE", conflicts_with = "no_launch")]
     instance_type: Option<String>,
     /// How long it stays without a request, as 90s, 60m or 1h
-    #[arg(long, value_name = "TIME", default_value = "60m", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "60m", value_parser = seconds::<u32>)]
     idle: u32,
     /// How long a converter may show no sign of life until it is terminated and replaced: at least
     /// a minute, or those that live are taken for dead [default: 5m; 10m while it starts]
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = seconds::<u32>)]
     replace_after: Option<u32>,
     /// Where all services answer for it, if not at their own names
     #[arg(long, value_name = "URL", conflicts_with = "no_launch")]
@@ -65,9 +65,7 @@ impl ConverterArgs {
         let mut data = UserData::new(&place.vault.names, self.idle);
         data.endpoint_url.clone_from(&self.converter_endpoint);
         data.ca = aws.private_ca()?;
-        let user_data = data
-            .to_text()
-            .map_err(|error| Failure::of(Class::Input, &error).hint(error.hint()))?;
+        let user_data = data.to_text()?;
         Ok(Some(Fleet {
             vault: place.vault.clone(),
             wish: Wish {
@@ -211,7 +209,7 @@ impl Keeper {
                      without it"
                 ),
             )
-            .hint(Some("uploader converter logs says why".to_owned()))),
+            .hint("uploader converter logs says why")),
             Ok(Settled::Undecided(why)) => {
                 self.say(why.to_owned());
                 Ok(Looked::Undecided)

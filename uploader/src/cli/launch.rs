@@ -2,10 +2,10 @@
 
 use super::Failure;
 use super::aws_args::AwsArgs;
-use super::duration::seconds;
 use super::interrupt::interruptible;
 use super::tunnel::Tunnel;
 use clap::Args;
+use cli_support::{say, seconds};
 use serde_json::json;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -51,7 +51,7 @@ pub(crate) struct Launch {
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     wait_console: Option<String>,
     /// How long to wait, as 90s, 10m or 1h
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = seconds::<u32>)]
     timeout: u32,
     /// Instance type [default: t3.micro, or a similar one where that is not to be had]
     #[arg(long, value_name = "TYPE")]

@@ -1,7 +1,7 @@
 //! What the library has to say that is neither a result nor a failure: on standard error, so that
 //! standard output is the result alone.
 
-use super::progress;
+use cli_support::Stderr;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -32,7 +32,7 @@ pub(crate) fn filter(text: &str) -> Result<Targets, String> {
 pub(crate) fn start(filter: &Targets) {
     let started = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
-        .with_writer(|| progress::Above)
+        .with_writer(|| Stderr)
         .with_ansi(false)
         // Whoever keeps a log stamps its lines.
         .without_time()

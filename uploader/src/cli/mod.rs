@@ -1,14 +1,9 @@
 //! The command line: one file a command, whose doc comment is its help.
 
-#[macro_use]
-mod say;
-
 mod agent;
 mod aws_args;
 mod convert;
 mod converter;
-mod duration;
-mod failure;
 mod follow;
 mod from_instance;
 mod image_args;
@@ -17,7 +12,6 @@ mod keeper;
 mod launch;
 mod log;
 mod memory;
-mod progress;
 mod publish;
 mod push;
 mod regions;
@@ -28,7 +22,7 @@ mod tunnel;
 mod vault;
 mod verify;
 
-pub(crate) use failure::Failure;
+pub(crate) use cli_support::Failure;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -101,7 +95,12 @@ impl Cli {
     /// Does what was asked.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let done = self.carry_out();
-        done.map_err(|failure| failure.of_profile(self.aws.profile().as_deref()))
+        let Some(profile) = self.aws.profile() else {
+            return done;
+        };
+        // Who calls by a profile has to name it to sign in again.
+        let named = format!("aws sso login --profile {profile}");
+        done.map_err(|failure| failure.map_hint(|hint| hint.replace("aws sso login", &named)))
     }
 
     fn carry_out(&self) -> Result<(), Failure> {

@@ -3,8 +3,10 @@
 
 use super::Failure;
 use super::aws_args::Place;
+use cli_support::say;
 use serde_json::{Value, json};
 use std::io::Write;
+use uploader::Class;
 
 /// What came of it in one region.
 #[derive(Debug)]
@@ -62,7 +64,10 @@ where
         regions.push(task.await.unwrap_or_else(|error| InRegion {
             region,
             what: T::default(),
-            failure: Some(Failure::lost(&error)),
+            failure: Some(Failure::new(
+                Class::Failed,
+                format!("a thread is gone: {error}"),
+            )),
         }));
     }
     Regions(regions)
@@ -209,7 +214,6 @@ fn worst(failures: Vec<Failure>) -> Option<Failure> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use uploader::Class;
 
     fn region(name: &str, failure: Option<Failure>) -> InRegion<Option<u32>> {
         InRegion {

@@ -37,7 +37,7 @@ pub(crate) async fn snapshot_key(place: &Place, key: &str) -> Result<String, Fai
         "whoever owns the key allows it: aws kms tag-resource --region {region} --key-id {arn} --tags \
          TagKey={tag},TagValue={name}, which KMS may take five minutes to heed"
     );
-    Err(wrong(&what).hint(Some(hint)))
+    Err(wrong(&what).hint(hint))
 }
 
 /// Whether it is the key that the vault itself is encrypted with.

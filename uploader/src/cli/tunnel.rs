@@ -1,5 +1,6 @@
 //! A command that leads into an instance, for as long as it is needed.
 
+use cli_support::say;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::process::Stdio;

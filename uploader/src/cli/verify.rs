@@ -3,8 +3,8 @@
 use super::Failure;
 use super::aws_args::{AwsArgs, Place};
 use super::interrupt::interruptible;
-use super::progress::Line;
 use clap::Args;
+use cli_support::Line;
 use imgtool::pack::{Manifest, read_manifest};
 use serde_json::json;
 use std::fs::{File, Permissions};

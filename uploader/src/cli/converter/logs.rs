@@ -4,6 +4,7 @@ use super::super::Failure;
 use super::super::aws_args::AwsArgs;
 use super::super::interrupt::interruptible;
 use clap::Args;
+use cli_support::say;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
@@ -54,9 +55,7 @@ impl Logs {
                     Class::Input,
                     format!("{id} is no converter of {vault}, or is gone for long"),
                 )
-                .hint(Some(
-                    "uploader converter status --all lists them".to_owned(),
-                )));
+                .hint("uploader converter status --all lists them"));
             }
             if first.is_empty() && !self.follow {
                 say!("uploader: there are no converters");

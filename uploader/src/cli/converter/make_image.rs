@@ -1,8 +1,8 @@
 //! What the converter's image is made of, on the command line.
 
 use super::super::Failure;
-use super::super::progress::Line;
 use clap::Args;
+use cli_support::{Line, say};
 use imgtool::args::host;
 use imgtool::build::{Outputs, Written};
 use imgtool::pack::DEFAULT_LEVEL;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
-use uploader::converter_ami::image::{self, Boot, ImageError};
+use uploader::converter_ami::image::{self, Boot};
 use uploader::converter_ami::program::Program;
 
 /// What it is made of.
@@ -122,7 +122,7 @@ impl MakeImage {
             Some(path) => path.clone(),
             None => std::env::current_exe().map_err(|error| {
                 Failure::new(Class::Surroundings, format!("this program's file: {error}"))
-                    .hint(Some("--program FILE names it".to_owned()))
+                    .hint("--program FILE names it")
             })?,
         };
         Ok(Program::open(&path)?)
@@ -135,15 +135,5 @@ struct Built(Line);
 impl Progress for Built {
     fn advance(&self, bytes: u64) {
         self.0.advance(bytes);
-    }
-}
-
-impl From<ImageError> for Failure {
-    fn from(error: ImageError) -> Failure {
-        match error {
-            ImageError::Spec(error) => error.into(),
-            ImageError::Build(error) => error.into(),
-            error @ ImageError::Temporary { .. } => Failure::of(Class::Surroundings, &error),
-        }
     }
 }

@@ -62,7 +62,7 @@ impl Status {
             return Ok(());
         }
         out.flush().map_err(Failure::stdout)?;
-        Err(Failure::said(1))
+        Err(Failure::silent(1))
     }
 }
 

@@ -5,6 +5,7 @@ use super::super::aws_args::{AwsArgs, Place};
 use super::super::regions::{InRegion, Regions, in_turn};
 use super::print_regions;
 use clap::Args;
+use cli_support::{print_text, say};
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Write};
 use uploader::Class;
@@ -53,7 +54,7 @@ impl Stop {
             }
             if !asked(count)? {
                 say!("uploader: nothing was terminated");
-                return Err(Failure::said(1));
+                return Err(Failure::silent(1));
             }
         }
         let mut regions = Vec::new();
@@ -123,7 +124,7 @@ fn asked(count: usize) -> Result<bool, Failure> {
         1 => "it".to_owned(),
         count => format!("these {count}"),
     };
-    super::super::say::write(&format!("Terminate {what}? [y/N] "));
+    print_text(&format!("Terminate {what}? [y/N] "));
     let mut line = String::new();
     let read = stdin.lock().read_line(&mut line);
     read.map_err(|error| Failure::new(Class::Surroundings, format!("standard input: {error}")))?;

@@ -173,5 +173,5 @@ async fn parts(regions: &[Region], via: Option<Via>) -> Vec<Result<Part, Failure
 fn no_copy(region: &str) -> Failure {
     let what = format!("{region}: a copy needs the AMI, which --no-wait does not wait for");
     let hint = "leave out --no-wait, or give --via convert";
-    Failure::new(Class::Input, what).hint(Some(hint.to_owned()))
+    Failure::new(Class::Input, what).hint(hint)
 }

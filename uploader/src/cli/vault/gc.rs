@@ -6,6 +6,7 @@ use super::super::regions::{Shown, shown_in_turn};
 use super::headed;
 use super::text::{age, bytes, when};
 use clap::Args;
+use cli_support::say;
 use serde_json::json;
 use std::io::Write;
 use time::{Duration, OffsetDateTime};

@@ -5,6 +5,7 @@ use super::super::aws_args::{AwsArgs, Place};
 use super::super::regions::{Shown, shown_in_turn};
 use super::headed;
 use clap::Args;
+use cli_support::say;
 use serde_json::{Value, json};
 use std::io::Write;
 use tokio_util::sync::CancellationToken;

@@ -12,6 +12,7 @@ use super::aws_args::{AwsArgs, Place};
 use super::interrupt::interruptible;
 use super::regions::Shown;
 use clap::{Args, Subcommand};
+use cli_support::say;
 use std::convert::Infallible;
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
@@ -85,7 +86,12 @@ async fn finishing<T>(
             std::future::pending::<Infallible>().await
         };
         tokio::select! {
-            done = work(cancel.clone()) => done,
+            done = work(cancel.clone()) => {
+                if done.as_ref().is_err_and(Failure::is_interrupt) {
+                    say!("uploader: interrupted: run it again, it goes on from there");
+                }
+                done
+            }
             never = told => match never {},
         }
     })

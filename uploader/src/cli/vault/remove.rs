@@ -5,6 +5,7 @@ use super::super::aws_args::{AwsArgs, Place};
 use super::super::regions::{Shown, shown_in_turn};
 use super::headed;
 use clap::Args;
+use cli_support::say;
 use serde_json::json;
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
@@ -60,9 +61,7 @@ impl Remove {
         }
         if !self.yes && !self.dry_run && removals.iter().any(|(it, _)| !it.steps.is_empty()) {
             let refused = Failure::new(Class::Input, "this removes the vault: nothing was done");
-            return Err(refused.hint(Some(
-                "--dry-run shows what would be removed; --yes removes it".to_owned(),
-            )));
+            return Err(refused.hint("--dry-run shows what would be removed; --yes removes it"));
         }
         let again = "the same command goes on there";
         shown_in_turn(&places, self.json, out, again, async |place| {

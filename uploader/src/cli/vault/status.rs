@@ -40,7 +40,7 @@ impl Status {
             return Ok(());
         }
         out.flush().map_err(Failure::stdout)?;
-        Err(Failure::said(1))
+        Err(Failure::silent(1))
     }
 
     fn shown(&self, place: &Place, inspection: &Inspection) -> Shown {

@@ -29,24 +29,14 @@ pub(super) fn short_digest(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-/// `90d`, `12h`, `30m`, `10s`.
+/// `90d`, `12h`, `1d12h`: always with a unit, since a plain number might be meant as days.
 pub(super) fn age(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no age: a number with s, m, h or d, as in 7d");
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let seconds: i64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number = &text[..text.len() - 1];
-    let is_number = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
-    let number: u32 = is_number
-        .then(|| number.parse().ok())
-        .flatten()
-        .ok_or_else(wrong)?;
-    Ok(Duration::seconds(i64::from(number) * seconds))
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!(
+            "{text:?} is no age: a number with s, m, h or d, as in 7d"
+        ));
+    }
+    Ok(Duration::seconds(cli_support::seconds(text)?))
 }
 
 #[cfg(test)]
@@ -75,17 +65,8 @@ mod tests {
             age("4294967295d").map(|it| it.whole_days()),
             Ok(4_294_967_295)
         );
-        for wrong in [
-            "",
-            "d",
-            "7",
-            "-1d",
-            "+1d",
-            "1.5h",
-            "7w",
-            "7ä",
-            "99999999999d",
-        ] {
+        assert_eq!(age("1d12h"), Ok(Duration::hours(36)));
+        for wrong in ["", "d", "7", "-1d", "+1d", "7x", "7ä", "999999999999999d"] {
             assert!(age(wrong).is_err(), "{wrong}");
         }
     }
