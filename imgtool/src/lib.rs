@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod bios;
+pub mod block;
 pub mod boot;
 pub mod build;
 pub mod disk;

@@ -2,7 +2,7 @@
 
 use imgtool_init::modules::Load;
 
-use super::modules::WantedModule;
+use super::selection::WantedModule;
 
 const fn module(name: &str, load: Load, optional: bool) -> WantedModule<'_> {
     WantedModule {

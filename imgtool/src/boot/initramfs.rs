@@ -9,7 +9,7 @@ use imgtool_init::config::{self, GuestConfig};
 use imgtool_init::modules::{self, Module, ModuleIndex};
 
 use super::error::BootError;
-use super::modules::LoadedModule;
+use super::selection::LoadedModule;
 
 /// Archives are padded to a multiple of this.
 const BLOCK: usize = 512;

@@ -13,6 +13,7 @@ mod kernel;
 mod modinfo;
 mod modules;
 mod pe;
+mod selection;
 mod stub;
 mod uki;
 
@@ -26,6 +27,7 @@ pub use error::BootError;
 pub use guest_modules::GUEST_MODULES;
 pub use initramfs::{InitramfsSpec, initramfs};
 pub use kernel::{Kernel, has_efi_stub, kernel_version, load_kernel};
-pub use modules::{LoadedModule, ModuleSource, WantedModule, select_modules};
+pub use modules::ModuleSource;
+pub use selection::{LoadedModule, WantedModule, select_modules};
 pub use stub::load_stub;
 pub use uki::{SectionInfo, Uki, inspect_uki, uki};

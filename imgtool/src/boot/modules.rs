@@ -1,23 +1,16 @@
-//! Kernel modules: where they come from, and which of them the guest gets.
+//! Kernel modules: where they come from, and which of a package are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use imgtool_init::modules::Load;
-
 use super::deb::{is_deb, read_deb};
 use super::decompress::{Compression, read_bounded};
 use super::error::BootError;
-use super::kernel::Kernel;
-use super::modinfo::{modinfo, normalise};
+use super::modinfo::normalise;
 
 /// Size of an uncompressed module, at most.
 const MAX_MODULE: u64 = 64 << 20;
-/// Size of all modules that the guest gets, at most.
-const MAX_SELECTED: usize = 256 << 20;
-/// How deep dependencies nest, at most. Real ones nest about five deep.
-const MAX_DEPTH: usize = 64;
 const MAX_FILES: usize = 200_000;
 /// How deep directories nest, at most.
 const MAX_DIRECTORIES: usize = 16;
@@ -59,32 +52,6 @@ const KEPT: &[&str] = &[
     "net/core/",
 ];
 
-/// A module that the guest is to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WantedModule<'a> {
-    /// Its name, with hyphens or underscores.
-    pub name: &'a str,
-    /// When it is loaded.
-    pub load: Load,
-    /// No error if the kernel does not have it.
-    pub optional: bool,
-}
-
-/// A module for the initramfs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadedModule {
-    /// Name with underscores.
-    pub name: String,
-    /// The uncompressed `.ko`.
-    pub bytes: Vec<u8>,
-    /// Names of modules that must be loaded before.
-    pub depends: Vec<String>,
-    /// `alias=` patterns.
-    pub aliases: Vec<String>,
-    /// When it is loaded.
-    pub load: Load,
-}
-
 /// The modules that belong to a kernel.
 #[derive(Debug, Default)]
 pub struct ModuleSource {
@@ -115,6 +82,21 @@ impl ModuleSource {
     /// Whether there is neither a module nor a list of what is built in.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.builtin.is_empty()
+    }
+
+    /// Whether there is a source of modules at all, be it an empty one.
+    pub(super) fn is_given(&self) -> bool {
+        self.given
+    }
+
+    /// Whether this module, a name with underscores, is built into the kernel.
+    pub(super) fn is_builtin(&self, name: &str) -> bool {
+        self.builtin.contains(name)
+    }
+
+    /// Whether this module, a name with underscores, is there or built in.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.files.contains_key(name) || self.is_builtin(name)
     }
 
     /// Modules for kernel `version` from a directory `lib/modules/VERSION`, a root that holds
@@ -211,7 +193,7 @@ impl ModuleSource {
     }
 
     /// The uncompressed module; `None` if there is none of that name.
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, BootError> {
+    pub(super) fn load(&self, name: &str) -> Result<Option<Vec<u8>>, BootError> {
         let Some(file) = self.files.get(name) else {
             return Ok(None);
         };
@@ -326,122 +308,46 @@ fn walk(
     Ok(())
 }
 
-/// The wanted modules of a kernel and what they depend on, dependencies first, otherwise in the
-/// order of `wanted`. What is built in is left out.
-pub fn select_modules(
-    kernel: &Kernel,
-    wanted: &[WantedModule<'_>],
-) -> Result<Vec<LoadedModule>, BootError> {
-    if wanted.iter().all(|w| w.optional) && !kernel.modules.given {
-        return Ok(Vec::new());
-    }
-    if !kernel.modules.given {
-        return Err(BootError::NoModules {
-            version: kernel.version.clone(),
-        });
-    }
-    if kernel.modules.is_empty() {
-        // The user said so: all drivers are built in.
-        return Ok(Vec::new());
-    }
-    let mut selection = Selection {
-        kernel,
-        modules: Vec::new(),
-        state: BTreeMap::new(),
-        bytes: 0,
-    };
-    for w in wanted {
-        let name = normalise(w.name);
-        let known =
-            kernel.modules.files.contains_key(&name) || kernel.modules.builtin.contains(&name);
-        if !known && w.optional {
-            continue;
-        }
-        if let Some(at) = selection.add(&name, None, 0)? {
-            let selected = &mut selection.modules[at];
-            selected.load = selected.load.max(w.load);
-        }
-    }
-    Ok(selection.modules)
-}
-
-enum State {
-    /// Its dependencies are being added.
-    Begun,
-    /// Index among the modules; `None` if built in.
-    Done(Option<usize>),
-}
-
-struct Selection<'a> {
-    kernel: &'a Kernel,
-    modules: Vec<LoadedModule>,
-    state: BTreeMap<String, State>,
-    bytes: usize,
-}
-
-impl Selection<'_> {
-    /// Adds a module after its dependencies; its index, or `None` if it is built in.
-    fn add(
-        &mut self,
-        name: &str,
-        needed_by: Option<&str>,
-        depth: usize,
-    ) -> Result<Option<usize>, BootError> {
-        let wrong = |why: String| BootError::Module {
-            name: name.to_owned(),
-            why,
-        };
-        match self.state.get(name) {
-            Some(State::Done(at)) => return Ok(*at),
-            Some(State::Begun) => return Err(wrong("depends on itself".into())),
-            None => {}
-        }
-        if depth > MAX_DEPTH {
-            return Err(wrong(format!("dependencies more than {MAX_DEPTH} deep")));
-        }
-        let Some(bytes) = self.kernel.modules.load(name)? else {
-            if !self.kernel.modules.builtin.contains(name) {
-                return Err(BootError::ModuleMissing {
-                    version: self.kernel.version.clone(),
-                    name: name.to_owned(),
-                    needed_by: needed_by.map(str::to_owned),
-                });
-            }
-            self.state.insert(name.to_owned(), State::Done(None));
-            return Ok(None);
-        };
-        self.bytes = self.bytes.saturating_add(bytes.len());
-        if self.bytes > MAX_SELECTED {
-            return Err(wrong("the modules take more than 256 MiB".into()));
-        }
-        let info = modinfo(&bytes).map_err(wrong)?;
-        if let Some(release) = &info.release
-            && *release != self.kernel.version
-        {
-            return Err(wrong(format!(
-                "built for kernel {release}, not {}",
-                self.kernel.version
-            )));
-        }
-        self.state.insert(name.to_owned(), State::Begun);
-        let mut depends = Vec::new();
-        for dependency in info.depends {
-            if self.add(&dependency, Some(name), depth + 1)?.is_some() {
-                depends.push(dependency);
-            }
-        }
-        let at = self.modules.len();
-        self.modules.push(LoadedModule {
-            name: name.to_owned(),
-            bytes,
-            depends,
-            aliases: info.aliases,
-            load: Load::ForDevice,
-        });
-        self.state.insert(name.to_owned(), State::Done(Some(at)));
-        Ok(Some(at))
-    }
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    impl ModuleSource {
+        /// Reads the files of a directory that is about to go away.
+        pub(in crate::boot) fn read_all(&mut self) {
+            for file in self.files.values_mut() {
+                if let Body::Path(path) = &file.body {
+                    file.body = Body::Bytes(fs::read(path).unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_modules_for_virtual_machines_are_kept_of_a_package() {
+        for (path, kept) in [
+            ("lib/modules/6.1/kernel/drivers/block/virtio_blk.ko", true),
+            (
+                "usr/lib/modules/6.1/kernel/drivers/block/virtio_blk.ko.xz",
+                true,
+            ),
+            ("lib/modules/6.1/kernel/drivers/net/virtio_net.ko.zst", true),
+            ("lib/modules/6.1/kernel/fs/mbcache.ko", true),
+            ("lib/modules/6.1/modules.builtin", true),
+            ("lib/modules/6.1/modules.builtin.modinfo", false),
+            ("lib/modules/6.1/kernel/sound/core/snd.ko", false),
+            (
+                "lib/modules/6.1/kernel/drivers/net/wireless/ath/ath.ko",
+                false,
+            ),
+            (
+                "lib/modules/6.1/kernel/drivers/block/virtio_blk.ko.lz4",
+                false,
+            ),
+            ("lib/modules/6.1/kernel/drivers/block/README", false),
+            ("boot/vmlinuz-6.1", false),
+        ] {
+            assert_eq!(is_module_file(path), kept, "{path}");
+        }
+    }
+}

@@ -2,10 +2,11 @@
 
 use super::output::PendingFile;
 use super::{BuildError, Prepared};
+use crate::block::BLOCK_LEN;
 use crate::pack::{
     Manifest, ManifestBlocks, PackError, PackRecord, PackWriter, SnapshotRecord, manifest_path,
 };
-use crate::pass::{self, BLOCK_LEN, Job, Outcome, Progress, RawOutput};
+use crate::pass::{self, Job, Outcome, Progress, RawOutput};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -110,14 +111,14 @@ fn manifest(prepared: &Prepared, outcome: &Outcome) -> Manifest {
         size: prepared.plan.len,
         block_size: BLOCK_LEN as u64,
         inputs: prepared.inputs.clone(),
-        snapshot: SnapshotRecord::new(outcome),
+        snapshot: SnapshotRecord::new(&outcome.blocks),
         packs: packs
             .map(|p| PackRecord {
                 digest: hex::encode(p.digest),
                 size: p.len,
             })
             .collect(),
-        blocks: ManifestBlocks::new(outcome),
+        blocks: ManifestBlocks::new(&outcome.blocks),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::Manifest;
 use super::manifest::{SnapshotRecord, VERSION};
-use crate::pass::BLOCK_LEN;
+use crate::block::BLOCK_LEN;
 use crate::spec::Name;
 
 /// The largest disk: what the largest EBS volume holds.

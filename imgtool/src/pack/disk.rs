@@ -1,7 +1,7 @@
 //! The disk that a pack holds, read block by block. Every block is checked when it is read.
 
 use super::{Manifest, PackError};
-use crate::pass::BLOCK_LEN;
+use crate::block::BLOCK_LEN;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

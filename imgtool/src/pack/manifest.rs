@@ -4,7 +4,7 @@
 //! Canonical means: the fields in the order of these structs, no white space, a line end at the
 //! end; the same image gives the same bytes.
 
-use crate::pass::{BLOCK_LEN, Outcome};
+use crate::block::{BLOCK_LEN, BlockMap};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -102,23 +102,23 @@ static ZERO_BLOCK: LazyLock<[u8; 32]> = LazyLock::new(|| Sha256::digest(vec![0; 
 
 impl ManifestBlocks {
     /// The blocks of a finished pass, all in pack 0.
-    pub fn new(outcome: &Outcome) -> ManifestBlocks {
-        let data = outcome.data.iter();
+    pub fn new(blocks: &BlockMap) -> ManifestBlocks {
+        let data = blocks.data.iter();
         ManifestBlocks {
             data: data
                 .map(|b| (b.index, hex::encode(b.sha256), 0, b.offset, b.len))
                 .collect(),
-            zero: outcome.zero.clone(),
-            free: outcome.free.clone(),
+            zero: blocks.zero.clone(),
+            free: blocks.free.clone(),
         }
     }
 }
 
 impl SnapshotRecord {
     /// What a snapshot of all blocks that are data or zero has.
-    pub fn new(outcome: &Outcome) -> SnapshotRecord {
-        let data = outcome.data.iter().map(|block| (block.index, block.sha256));
-        SnapshotRecord::of(data, &outcome.zero)
+    pub fn new(blocks: &BlockMap) -> SnapshotRecord {
+        let data = blocks.data.iter().map(|block| (block.index, block.sha256));
+        SnapshotRecord::of(data, &blocks.zero)
     }
 
     /// That of these blocks with data, ascending, and these runs of zeros.

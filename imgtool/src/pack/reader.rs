@@ -2,7 +2,7 @@
 
 use super::check::check;
 use super::{Manifest, PackDisk, PackError};
-use crate::pass::BLOCK_LEN;
+use crate::block::BLOCK_LEN;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;

@@ -1,7 +1,7 @@
 //! Writing a pack: frames in order, then the seek table.
 
 use super::{PackError, SEEKABLE_MAGIC, SKIPPABLE_MAGIC};
-use crate::pass::BLOCK_LEN;
+use crate::block::BLOCK_LEN;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Write};

@@ -8,11 +8,13 @@
 mod blocks;
 mod order;
 
+pub use crate::block::BLOCK_LEN;
 pub use blocks::{BlockRun, RunKind, block_runs};
 
 use crate::Class;
+use crate::block::{BlockMap, DataBlock, push_run};
 use crate::disk::{Extent, ExtentSource};
-use crate::pack::{PackError, PackWriter};
+use crate::pack::{self, PackError, PackSummary, PackWriter};
 use crate::tree::{ContentError, is_zero};
 use order::InOrder;
 use sha2::{Digest, Sha256};
@@ -22,9 +24,6 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Bytes per block: what the EBS direct API reads and writes.
-pub const BLOCK_LEN: usize = 512 * 1024;
 
 /// Told how far the work is.
 pub trait Progress: Sync {
@@ -64,30 +63,13 @@ pub struct Job<'a> {
     pub cancel: &'a AtomicBool,
 }
 
-/// A block with content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DataBlock {
-    /// Index on the disk, in blocks.
-    pub index: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: [u8; 32],
-    /// Where its frame starts in the pack.
-    pub offset: u64,
-    /// Length of its frame.
-    pub len: u32,
-}
-
 /// What a pass found out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outcome {
-    /// Blocks with content, ascending.
-    pub data: Vec<DataBlock>,
-    /// Runs `(first, count)` of blocks that are all zero and content, ascending.
-    pub zero: Vec<(u64, u64)>,
-    /// Runs `(first, count)` of blocks that no reader may look at, ascending.
-    pub free: Vec<(u64, u64)>,
+    /// What each block is, and where its frame is in the pack.
+    pub blocks: BlockMap,
     /// The pack's digest and size, if one was written.
-    pub pack: Option<crate::pack::PackSummary>,
+    pub pack: Option<PackSummary>,
 }
 
 /// Why a pass failed.
@@ -141,37 +123,34 @@ pub fn run(job: Job<'_>) -> Result<Outcome, PassError> {
         .build()
         .map_err(PassError::Threads)?;
 
-    let mut outcome = Outcome::default();
+    let mut blocks = BlockMap::default();
     for run in &runs {
         match run.kind {
-            RunKind::Zero => push_run(&mut outcome.zero, run.first, run.count),
-            RunKind::Free => push_run(&mut outcome.free, run.first, run.count),
+            RunKind::Zero => push_run(&mut blocks.zero, run.first, run.count),
+            RunKind::Free => push_run(&mut blocks.free, run.first, run.count),
             RunKind::Content => {}
         }
     }
-    let packing = job.pack.is_some();
-    let level = job.pack.as_ref().map(|p| p.level());
     let tasks = Mutex::new(blocks::Tasks::new(&runs));
-    let frames = Mutex::new(Vec::new());
+    let shared = Shared {
+        extents: job.extents,
+        raw: job.raw,
+        level: job.pack.as_ref().map(PackWriter::level),
+        frames: Mutex::new(Vec::new()),
+        progress: job.progress,
+        cancel: job.cancel,
+    };
     let ordered = InOrder::new(
         Sink {
             pack: job.pack,
-            outcome,
-            frames: &frames,
+            blocks,
+            frames: &shared.frames,
         },
         4 * job.jobs as u64 + 4,
     );
     let failure: Mutex<Option<PassError>> = Mutex::new(None);
-    let shared = Shared {
-        extents: job.extents,
-        raw: job.raw.as_ref(),
-        packing,
-        frames: &frames,
-        progress: job.progress,
-        cancel: job.cancel,
-    };
     pool.broadcast(|_| {
-        let mut worker = match Worker::new(&shared, level) {
+        let mut worker = match Worker::new(&shared) {
             Ok(worker) => worker,
             Err(e) => return fail(&failure, &ordered, e),
         };
@@ -193,13 +172,13 @@ pub fn run(job: Job<'_>) -> Result<Outcome, PassError> {
         return Err(error);
     }
     let Sink {
-        pack, mut outcome, ..
+        pack, mut blocks, ..
     } = ordered.into_inner();
-    outcome.zero = merge_runs(outcome.zero);
-    if let Some(pack) = pack {
-        outcome.pack = Some(pack.finish()?);
-    }
-    Ok(outcome)
+    blocks.merge_zero_runs();
+    Ok(Outcome {
+        blocks,
+        pack: pack.map(PackWriter::finish).transpose()?,
+    })
 }
 
 fn fail(failure: &Mutex<Option<PassError>>, ordered: &InOrder<Sink<'_>, Done>, error: PassError) {
@@ -215,10 +194,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 struct Shared<'a> {
     extents: &'a [Extent],
-    raw: Option<&'a RawOutput<'a>>,
-    packing: bool,
+    raw: Option<RawOutput<'a>>,
+    /// What frames are compressed at, if there is a pack.
+    level: Option<i32>,
     /// Buffers for frames, handed back once a frame is written: the memory stays mapped.
-    frames: &'a Mutex<Vec<Vec<u8>>>,
+    frames: Mutex<Vec<Vec<u8>>>,
     progress: &'a dyn Progress,
     cancel: &'a AtomicBool,
 }
@@ -245,8 +225,8 @@ enum Done {
 }
 
 impl<'a> Worker<'a> {
-    fn new(shared: &'a Shared<'a>, level: Option<i32>) -> Result<Worker<'a>, PassError> {
-        let compressor = level.map(crate::pack::compressor).transpose()?;
+    fn new(shared: &'a Shared<'a>) -> Result<Worker<'a>, PassError> {
+        let compressor = shared.level.map(pack::compressor).transpose()?;
         Ok(Worker {
             shared,
             block: vec![0; BLOCK_LEN],
@@ -263,7 +243,7 @@ impl<'a> Worker<'a> {
         if is_zero(&self.block) {
             return Ok(Done::Zero { index });
         }
-        if let Some(raw) = self.shared.raw {
+        if let Some(raw) = &self.shared.raw {
             raw.file
                 .write_all_at(&self.block, index * BLOCK_LEN as u64)
                 .map_err(|source| PassError::Write {
@@ -271,14 +251,12 @@ impl<'a> Worker<'a> {
                     source,
                 })?;
         }
-        if !self.shared.packing {
+        let Some(compressor) = &mut self.compressor else {
             return Ok(Done::Written);
-        }
+        };
         let sha256 = Sha256::digest(&self.block).into();
-        let mut frame = lock(self.shared.frames).pop().unwrap_or_default();
-        if let Some(compressor) = &mut self.compressor {
-            crate::pack::frame(compressor, &self.block, &mut frame)?;
-        }
+        let mut frame = lock(&self.shared.frames).pop().unwrap_or_default();
+        pack::frame(compressor, &self.block, &mut frame)?;
         Ok(Done::Data {
             index,
             sha256,
@@ -315,7 +293,7 @@ pub fn read_block(extents: &[Extent], index: u64, buf: &mut [u8]) -> Result<(), 
 /// What takes finished blocks in disk order.
 struct Sink<'a> {
     pack: Option<PackWriter<'a>>,
-    outcome: Outcome,
+    blocks: BlockMap,
     frames: &'a Mutex<Vec<Vec<u8>>>,
 }
 
@@ -323,7 +301,7 @@ impl Sink<'_> {
     fn take(&mut self, done: Done) -> Result<(), PassError> {
         match done {
             Done::Written => {}
-            Done::Zero { index } => self.outcome.zero.push((index, 1)),
+            Done::Zero { index } => self.blocks.zero.push((index, 1)),
             Done::Data {
                 index,
                 sha256,
@@ -332,7 +310,7 @@ impl Sink<'_> {
                 if let Some(pack) = &mut self.pack {
                     let (offset, len) = pack.append(&frame, &sha256)?;
                     lock(self.frames).push(frame);
-                    self.outcome.data.push(DataBlock {
+                    self.blocks.data.push(DataBlock {
                         index,
                         sha256,
                         offset,
@@ -343,23 +321,6 @@ impl Sink<'_> {
         }
         Ok(())
     }
-}
-
-fn push_run(runs: &mut Vec<(u64, u64)>, first: u64, count: u64) {
-    match runs.last_mut() {
-        Some((start, n)) if *start + *n == first => *n += count,
-        _ => runs.push((first, count)),
-    }
-}
-
-/// Planned zero runs come first, blocks that turned out to be zero behind them: one list of both.
-fn merge_runs(mut runs: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
-    runs.sort_unstable();
-    let mut merged = Vec::new();
-    for (first, count) in runs {
-        push_run(&mut merged, first, count);
-    }
-    merged
 }
 
 #[cfg(test)]

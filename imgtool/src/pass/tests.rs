@@ -60,12 +60,12 @@ fn manifest(outcome: &Outcome, len: u64) -> Manifest {
         size: len,
         block_size: BLOCK,
         inputs: Vec::new(),
-        snapshot: SnapshotRecord::new(outcome),
+        snapshot: SnapshotRecord::new(&outcome.blocks),
         packs: vec![PackRecord {
             digest: hex::encode(pack.digest),
             size: pack.len,
         }],
-        blocks: ManifestBlocks::new(outcome),
+        blocks: ManifestBlocks::new(&outcome.blocks),
     }
 }
 
@@ -80,7 +80,7 @@ proptest! {
         let (three, again) = pack(&extents, len, 3);
         let bytes = std::fs::read(one.path()).unwrap();
         prop_assert!(bytes == std::fs::read(three.path()).unwrap());
-        prop_assert_eq!(&outcome.data, &again.data);
+        prop_assert_eq!(&outcome.blocks.data, &again.blocks.data);
 
         let manifest = manifest(&outcome, len);
         let out = NamedTempFile::new().unwrap();
@@ -88,7 +88,7 @@ proptest! {
         prop_assert!(std::fs::read(out.path()).unwrap() == raw);
 
         // The same disk, read at odd places through the pack.
-        let mut disk = crate::pack::PackDisk::open(manifest.clone(), one.path()).unwrap();
+        let mut disk = pack::PackDisk::open(manifest.clone(), one.path()).unwrap();
         let mut read = Vec::new();
         for at in [0, 1, BLOCK_LEN - 3, raw.len() / 2, raw.len() - 5] {
             disk.seek(SeekFrom::Start(at as u64)).unwrap();
@@ -98,7 +98,7 @@ proptest! {
         }
 
         // The digest that EBS is told, from the raw bytes alone.
-        let free: Vec<u64> = outcome.free.iter().flat_map(|&(f, n)| f..f + n).collect();
+        let free: Vec<u64> = outcome.blocks.free.iter().flat_map(|&(f, n)| f..f + n).collect();
         let mut linear = Sha256::new();
         let mut count = 0;
         for (i, block) in raw.chunks(BLOCK_LEN).enumerate() {
@@ -148,7 +148,10 @@ fn a_damaged_pack_is_refused_by_block() {
     let (file, outcome) = pack(&map.into_extents(), 2 * BLOCK, 2);
     let manifest = manifest(&outcome, 2 * BLOCK);
     let good = std::fs::read(file.path()).unwrap();
-    for at in [outcome.data[1].offset as usize + 30, good.len() - 100] {
+    for at in [
+        outcome.blocks.data[1].offset as usize + 30,
+        good.len() - 100,
+    ] {
         let mut bad = good.clone();
         bad[at] ^= 1;
         let bad_file = NamedTempFile::new().unwrap();

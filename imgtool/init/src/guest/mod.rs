@@ -19,6 +19,7 @@ mod netlink;
 mod network;
 mod packet;
 mod power;
+mod primary;
 mod resolv;
 mod root;
 mod signals;

@@ -1,26 +1,12 @@
 //! What `docker save` writes: `manifest.json` names a configuration and the layers.
 
+use super::form::DockerImage;
 use super::store::Store;
 use super::{Image, layers};
 use crate::input::budget::Budget;
 use crate::input::{InputError, Options};
 use oci_spec::image::ImageConfiguration;
-use serde::Deserialize;
 use std::collections::BTreeSet;
-
-/// An image of `manifest.json`, which holds a list of them.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Manifest {
-    config: String,
-    repo_tags: Option<Vec<String>>,
-    layers: Vec<String>,
-}
-
-/// Whether a root file system's `manifest.json` is docker's.
-pub(super) fn is_manifest(json: &[u8]) -> bool {
-    serde_json::from_slice::<Vec<Manifest>>(json).is_ok_and(|images| !images.is_empty())
-}
 
 /// Loads the image of a `docker save` archive.
 pub(in crate::input) fn load(
@@ -29,7 +15,7 @@ pub(in crate::input) fn load(
     budget: &Budget,
     warnings: &mut BTreeSet<String>,
 ) -> Result<Image, InputError> {
-    let images: Vec<Manifest> =
+    let images: Vec<DockerImage> =
         store.document(&store.open("manifest.json")?, "its manifest.json")?;
     let [image] = images.as_slice() else {
         let tags = images.iter().map(|image| {

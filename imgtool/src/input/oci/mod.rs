@@ -3,14 +3,16 @@
 
 mod config;
 mod docker;
+mod form;
 mod layers;
 mod layout;
 mod store;
 
 pub use config::container_config;
 pub(super) use docker::load as docker;
+pub(super) use form::{Form, Forms};
 pub(super) use layout::load as layout;
-pub(super) use store::{Form, Forms, MAX_DOCUMENT, Store};
+pub(super) use store::{MAX_DOCUMENT, Store};
 
 use super::ContainerConfig;
 use crate::tree::Tree;

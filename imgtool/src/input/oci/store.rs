@@ -1,5 +1,6 @@
 //! Where the blobs of an image are: a directory, or a tar archive in which they are left.
 
+use super::form::{Form, Forms};
 use crate::input::budget::Budget;
 use crate::input::digest::of_span;
 use crate::input::span::Span;
@@ -13,47 +14,6 @@ use std::path::{Path, PathBuf};
 
 /// Largest JSON document that is read.
 pub(in crate::input) const MAX_DOCUMENT: u64 = 8 << 20;
-
-/// What a tar archive with an image in it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::input) enum Form {
-    /// An OCI image layout.
-    Layout,
-    /// What `docker save` writes.
-    Docker,
-}
-
-/// Tells an archive's form by its members.
-#[derive(Debug, Default)]
-pub(in crate::input) struct Forms {
-    layout: bool,
-    index: bool,
-    docker: bool,
-}
-
-impl Forms {
-    /// Takes note of the member `name`.
-    pub(in crate::input) fn see(&mut self, name: &[u8], content: impl FnOnce() -> Option<Vec<u8>>) {
-        match name.strip_prefix(b"./").unwrap_or(name) {
-            b"oci-layout" => self.layout = true,
-            b"index.json" => self.index = true,
-            b"manifest.json" => {
-                self.docker = content().is_some_and(|json| super::docker::is_manifest(&json));
-            }
-            _ => {}
-        }
-    }
-
-    /// A layout comes first: new versions of docker write both, and only there do blobs have
-    /// digests.
-    pub(in crate::input) fn form(&self) -> Option<Form> {
-        if self.layout && self.index {
-            Some(Form::Layout)
-        } else {
-            self.docker.then_some(Form::Docker)
-        }
-    }
-}
 
 /// Where the blobs of an image are.
 pub(in crate::input) struct Store {

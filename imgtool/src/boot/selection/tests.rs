@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs;
 
 use super::super::kernel::load_kernel;
 use super::super::samples::{Gz, Packed, Plain, Xz, Zst, deb, kernel, module, pack};
@@ -72,11 +73,7 @@ fn in_directory(files: &BTreeMap<String, Vec<u8>>, base: &str) -> Result<Kernel,
     }
     let mut kernel = load_kernel(&image, Some(&root), None)?;
     // The directory goes away with this function.
-    for file in kernel.modules.files.values_mut() {
-        if let Body::Path(path) = &file.body {
-            file.body = Body::Bytes(fs::read(path).unwrap());
-        }
-    }
+    kernel.modules.read_all();
     Ok(kernel)
 }
 
@@ -282,32 +279,4 @@ fn modules_in_updates_take_precedence() {
     let kernel = in_directory(&files, "").unwrap();
     let modules = select_modules(&kernel, &[want("xen-netfront")]).unwrap();
     assert_eq!(modules[0].aliases, ["newer"]);
-}
-
-#[test]
-fn only_modules_for_virtual_machines_are_kept_of_a_package() {
-    for (path, kept) in [
-        ("lib/modules/6.1/kernel/drivers/block/virtio_blk.ko", true),
-        (
-            "usr/lib/modules/6.1/kernel/drivers/block/virtio_blk.ko.xz",
-            true,
-        ),
-        ("lib/modules/6.1/kernel/drivers/net/virtio_net.ko.zst", true),
-        ("lib/modules/6.1/kernel/fs/mbcache.ko", true),
-        ("lib/modules/6.1/modules.builtin", true),
-        ("lib/modules/6.1/modules.builtin.modinfo", false),
-        ("lib/modules/6.1/kernel/sound/core/snd.ko", false),
-        (
-            "lib/modules/6.1/kernel/drivers/net/wireless/ath/ath.ko",
-            false,
-        ),
-        (
-            "lib/modules/6.1/kernel/drivers/block/virtio_blk.ko.lz4",
-            false,
-        ),
-        ("lib/modules/6.1/kernel/drivers/block/README", false),
-        ("boot/vmlinuz-6.1", false),
-    ] {
-        assert_eq!(is_module_file(path), kept, "{path}");
-    }
 }
