@@ -1,39 +1,13 @@
-//! What tests share: oracles that are not ours, random trees, and disks as files.
+//! What unit tests share: random trees, and disks as files.
 
 use crate::disk::Extent;
 use crate::pass::{self, Job, RawOutput};
 use crate::tree::{Content, Kind, Meta, Node, NodeId, Segment, Source, Tree, find_data};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tempfile::NamedTempFile;
-
-/// Runs another project's tool. One that is not installed is reported as skipped, and fails in CI.
-pub(crate) fn oracle(command: &mut Command) -> Option<Output> {
-    match command.output() {
-        Ok(output) => Some(output),
-        Err(e) if e.kind() == ErrorKind::NotFound && std::env::var_os("CI").is_none() => {
-            eprintln!("skipped: {:?} is not installed", command.get_program());
-            None
-        }
-        Err(e) => panic!("{:?}: {e}", command.get_program()),
-    }
-}
-
-/// Runs an oracle that has to be content.
-pub(crate) fn oracle_passes(command: &mut Command) {
-    if let Some(output) = oracle(command) {
-        let text = [&output.stdout[..], &output.stderr[..]].concat();
-        assert!(
-            output.status.success(),
-            "{command:?}: {}",
-            String::from_utf8_lossy(&text)
-        );
-    }
-}
 
 /// A tree from a random list of entries: `(directory to put it in, name, what)`.
 pub(crate) fn trees() -> impl Strategy<Value = Tree> {

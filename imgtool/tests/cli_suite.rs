@@ -34,8 +34,6 @@ mod locks;
 mod outputs;
 #[path = "cli_suite/packs.rs"]
 mod packs;
-#[path = "cli_suite/samples.rs"]
-mod samples;
 #[path = "cli_suite/settings.rs"]
 mod settings;
 #[path = "cli_suite/table.rs"]

@@ -17,8 +17,6 @@ pub mod polling;
 pub mod push;
 pub mod regions;
 pub mod request;
-#[cfg(test)]
-mod samples;
 pub mod teardown;
 pub mod vault;
 pub mod verify;

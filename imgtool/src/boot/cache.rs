@@ -88,8 +88,8 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8]) -> io::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::samples::{Packed, deb};
     use std::os::unix::fs::PermissionsExt;
+    use testutils::{Packed, control, deb};
 
     /// An entry like one that a package gave, and the package's stand-in, which is no package.
     fn cached(dir: &Path) -> (PathBuf, PathBuf) {
@@ -156,7 +156,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let package = dir.path().join("p.deb");
         let files: [(&str, &[u8]); 1] = [("boot/vmlinuz-6.1", b"kernel")];
-        std::fs::write(&package, deb("linux-image", &files, Packed::Gz)).unwrap();
+        std::fs::write(&package, deb(&control("linux-image"), &files, Packed::Gz)).unwrap();
         let cache = dir.path().join("cache");
         std::fs::write(&cache, "a file where the directory should be").unwrap();
         std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o400)).unwrap();

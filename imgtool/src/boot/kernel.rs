@@ -241,20 +241,21 @@ mod tests {
     use std::error::Error as _;
 
     use proptest::prelude::*;
+    use testutils::Packed::Xz;
+    use testutils::{bz_image, control, deb};
 
-    use super::super::samples::{self, Xz, deb};
     use super::*;
 
     #[test]
     fn the_version_is_the_first_word_of_the_header_string() {
-        let image = samples::kernel("6.1.0-56-cloud-amd64");
+        let image = bz_image("6.1.0-56-cloud-amd64");
         assert_eq!(kernel_version(&image).unwrap(), "6.1.0-56-cloud-amd64");
     }
 
     #[test]
     fn what_is_no_bzimage_is_refused_by_what_it_is() {
         let changed = |at: usize, bytes: &[u8]| {
-            let mut image = samples::kernel("6.1.0");
+            let mut image = bz_image("6.1.0");
             image[at..at + bytes.len()].copy_from_slice(bytes);
             image
         };
@@ -288,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_truncated_kernel_is_refused_at_every_length() {
-        let image = samples::kernel("6.1.0");
+        let image = bz_image("6.1.0");
         for cut in 0..image.len() {
             kernel_version(&image[..cut]).unwrap_err();
         }
@@ -297,13 +298,17 @@ mod tests {
     #[test]
     fn a_kernel_loads_from_a_package_and_from_a_file_alike() {
         let dir = tempfile::tempdir().unwrap();
-        let image = samples::kernel("9.9-cloud");
+        let image = bz_image("9.9-cloud");
         let package = dir.path().join("linux.deb");
         for place in [
             "boot/vmlinuz-9.9-cloud",
             "usr/lib/modules/9.9-cloud/vmlinuz",
         ] {
-            std::fs::write(&package, deb("linux-image-9.9", &[(place, &image)], Xz)).unwrap();
+            std::fs::write(
+                &package,
+                deb(&control("linux-image-9.9"), &[(place, &image)], Xz),
+            )
+            .unwrap();
             let kernel = load_kernel(&package, None, None).unwrap();
             assert_eq!((&kernel.image, &*kernel.version), (&image, "9.9-cloud"));
         }
@@ -318,7 +323,7 @@ mod tests {
     fn a_package_without_a_kernel_is_refused_with_what_to_take() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.deb");
-        let image = samples::kernel("9.9");
+        let image = bz_image("9.9");
         let two: [(&str, &[u8]); 2] = [("boot/vmlinuz-1", &image), ("boot/vmlinuz-2", &image)];
         for (package, files, part, hint) in [
             (
@@ -335,13 +340,17 @@ mod tests {
                 "",
             ),
         ] {
-            std::fs::write(&path, deb(package, files, Xz)).unwrap();
+            std::fs::write(&path, deb(&control(package), files, Xz)).unwrap();
             let err = load_kernel(&path, None, None).unwrap_err();
             let text = err.to_string();
             assert!(text.contains("a.deb: ") && text.contains(part), "{text}");
             assert!(err.hint().unwrap_or_default().contains(hint));
         }
-        std::fs::write(&path, deb("linux", &[("boot/vmlinuz-1", b"\x7fELF")], Xz)).unwrap();
+        std::fs::write(
+            &path,
+            deb(&control("linux"), &[("boot/vmlinuz-1", b"\x7fELF")], Xz),
+        )
+        .unwrap();
         let err = load_kernel(&path, None, None).unwrap_err();
         assert!(err.to_string().contains("a.deb: not a usable kernel"));
         assert!(err.source().unwrap().to_string().contains("ELF"));
@@ -359,7 +368,7 @@ mod tests {
         fn any_header_gives_a_sound_version_or_an_error(
             edits in prop::collection::vec((0..1536_usize, any::<u8>()), 0..20),
         ) {
-            let mut image = samples::kernel("6.1.0");
+            let mut image = bz_image("6.1.0");
             for (at, byte) in edits {
                 image[at] = byte;
             }

@@ -19,8 +19,6 @@ mod uki;
 
 #[cfg(test)]
 mod real;
-#[cfg(test)]
-mod samples;
 
 pub use deb::{DebInfo, deb_info, is_deb};
 pub use error::BootError;

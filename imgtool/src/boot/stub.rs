@@ -49,7 +49,8 @@ fn check_stub(stub: &[u8]) -> Result<(), BootError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{self, PeSample};
+    use testutils::{Packed, PeSample, control, deb};
+
     use super::*;
 
     fn refusal(stub: &[u8]) -> String {
@@ -97,12 +98,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let stub = PeSample::default().build();
         let path = dir.path().join("a.deb");
-        let deb = samples::deb("systemd-boot-efi", &[(STUB, &stub)], samples::Xz);
-        std::fs::write(&path, deb).unwrap();
+        let package = deb(&control("systemd-boot-efi"), &[(STUB, &stub)], Packed::Xz);
+        std::fs::write(&path, package).unwrap();
         assert_eq!(load_stub(&path).unwrap(), stub);
 
-        let deb = samples::deb("hello", &[("usr/bin/hello", b"x")], samples::Gz);
-        std::fs::write(&path, deb).unwrap();
+        let package = deb(&control("hello"), &[("usr/bin/hello", b"x")], Packed::Gz);
+        std::fs::write(&path, package).unwrap();
         let err = load_stub(&path).unwrap_err();
         assert!(err.to_string().contains("package hello holds no UEFI stub"));
         assert!(err.hint().unwrap().contains("systemd-boot-efi"));

@@ -242,15 +242,15 @@ mod tests {
     use object::read::pe::PeFile64;
     use object::{Object, ObjectSection};
     use proptest::prelude::*;
+    use testutils::{PeSample, bz_image};
 
-    use super::super::samples::{self, PeSample};
     use super::*;
 
     const CMDLINE: &str = "console=ttyS0 quiet";
     const OS_RELEASE: &str = "ID=test\n";
 
     fn build(stub: &PeSample) -> Result<Uki, BootError> {
-        let kernel = samples::kernel("6.1.0");
+        let kernel = bz_image("6.1.0");
         uki(
             &stub.build(),
             &kernel,
@@ -265,7 +265,7 @@ mod tests {
     fn another_reader_finds_every_section() {
         let uki = build(&PeSample::default()).unwrap();
         let pe = PeFile64::parse(&*uki.bytes).unwrap();
-        let kernel = samples::kernel("6.1.0");
+        let kernel = bz_image("6.1.0");
         let expected: [(&str, &[u8]); 7] = [
             (".text", &[0x90; 0x1ff]),
             (".sbat", &[0x90; 0x100]),
@@ -323,7 +323,7 @@ mod tests {
         // A kernel that is a PE image too, as those with an EFI stub are: 0x6000 in memory.
         let kernel = {
             let pe = PeSample::default().build();
-            let mut image = samples::kernel("6.1.0");
+            let mut image = bz_image("6.1.0");
             image[0x58..0x58 + 240 + 80].copy_from_slice(&pe[0x58..0x58 + 240 + 80]);
             image[..0x58].copy_from_slice(&pe[..0x58]);
             image.resize(4096, 0);
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn command_lines_that_would_be_cut_or_changed_are_refused() {
         let stub = PeSample::default().build();
-        let kernel = samples::kernel("6.1.0");
+        let kernel = bz_image("6.1.0");
         let with = |cmdline: &str| uki(&stub, &kernel, b"", cmdline, "", "");
         with(&"x".repeat(2047)).unwrap();
         for (cmdline, part) in [
@@ -408,7 +408,7 @@ mod tests {
             for &(at, byte) in &edits {
                 stub[at] = byte;
             }
-            let _ = uki(&stub, &samples::kernel("6.1.0"), b"i", "", "", "");
+            let _ = uki(&stub, &bz_image("6.1.0"), b"i", "", "", "");
             let mut bytes = build(&PeSample::default()).unwrap().bytes;
             for (at, byte) in edits {
                 bytes[at] = byte;

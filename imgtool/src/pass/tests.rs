@@ -1,12 +1,13 @@
 use super::*;
 use crate::disk::ExtentMap;
 use crate::pack::{Manifest, ManifestBlocks, PackRecord, SnapshotRecord, unpack};
-use crate::test_support::{oracle, write};
+use crate::test_support::write;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 use tempfile::NamedTempFile;
+use testutils::oracle;
 
 const BLOCK: u64 = BLOCK_LEN as u64;
 

@@ -1,7 +1,7 @@
 //! Root file systems in archives.
 
 use super::bench::{Bench, Case};
-use super::samples::{Entry, entry, file, gz, tar, xz, zst};
+use testutils::{Entry, entry, file, gz, tar, xz, zst};
 
 pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     let noise: Vec<u8> = (0..200_000_u32)

@@ -109,9 +109,9 @@ impl Bench {
             let all = std::fs::Permissions::from_mode(0o777);
             std::fs::set_permissions(&sub, all).unwrap();
         }
-        bench.put("kernel.deb", super::samples::kernel_deb());
-        bench.put("stub.efi", super::samples::pe(0x8664, &[]));
-        bench.put("app", super::samples::elf(62, 2));
+        bench.put("kernel.deb", testutils::kernel_deb());
+        bench.put("stub.efi", testutils::pe(0x8664, &[]));
+        bench.put("app", testutils::elf(62, 2));
         bench
     }
 

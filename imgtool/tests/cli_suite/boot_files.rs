@@ -1,7 +1,7 @@
 //! Kernels, modules and UEFI stubs.
 
 use super::bench::{Bench, Case};
-use super::samples::{KERNEL_CONTROL, ar, bz_image, deb, elf, file, kernel_deb, pe};
+use testutils::{KERNEL_CONTROL, Packed, ar, bz_image, deb, elf, kernel_deb, pe};
 
 pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     let good = kernel_deb();
@@ -13,12 +13,15 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     bench.put("library.deb", ar(&[("libx.o", b"object")]));
     let meta = "Package: linux-image-amd64\nVersion: 6.1\nArchitecture: amd64\n\
                 Depends: linux-image-6.1.0-1-amd64 (= 6.1)\n";
-    bench.put("meta.deb", deb(meta, &[]));
+    bench.put("meta.deb", deb(meta, &[], Packed::Xz));
     let arm = KERNEL_CONTROL.replace("Architecture: amd64", "Architecture: arm64");
-    let vmlinuz = [file("./boot/vmlinuz-6.1.0-1-arm64", b"x")];
-    bench.put("arm64.deb", deb(&arm, &vmlinuz));
+    let vmlinuz: [(&str, &[u8]); 1] = [("boot/vmlinuz-6.1.0-1-arm64", b"x")];
+    bench.put("arm64.deb", deb(&arm, &vmlinuz, Packed::Xz));
     let hello = "Package: hello\nVersion: 1\nArchitecture: amd64\n";
-    bench.put("hello.deb", deb(hello, &[file("./usr/bin/hello", b"x")]));
+    bench.put(
+        "hello.deb",
+        deb(hello, &[("usr/bin/hello", b"x")], Packed::Xz),
+    );
     let no_control = ar(&[("debian-binary", b"2.0\n"), ("data.tar", b"")]);
     bench.put("no-control.deb", no_control);
 
@@ -29,7 +32,7 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     arm[..2].copy_from_slice(b"MZ");
     arm[56..60].copy_from_slice(b"ARM\x64");
     bench.put("Image", &arm);
-    let kernel = bz_image();
+    let kernel = bz_image("6.1.0-1-amd64");
     bench.put("cut-kernel", &kernel[..1024]);
     let mut small = kernel.clone();
     small[0x236] = 0;
@@ -41,7 +44,8 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     bench.put("bzImage", &kernel);
     let lone = deb(
         KERNEL_CONTROL,
-        &[file("./boot/vmlinuz-6.1.0-1-amd64", &kernel)],
+        &[("boot/vmlinuz-6.1.0-1-amd64", &kernel)],
+        Packed::Xz,
     );
     bench.put("lone.deb", lone);
     bench.put("modules/modules.builtin", "kernel/ext4.ko\n");

@@ -1,8 +1,8 @@
 //! Inputs that change between the scan and the last read. At the library, where it can be said
 //! when.
 
-use super::samples::{elf, file, kernel_deb, pe, tar};
 use super::table::line;
+use error_class::Chain;
 use imgtool::build::{self, BuildError, Context, Outputs, Prepared};
 use imgtool::pass::Progress;
 use imgtool::spec::{self, HostConfig, Overrides};
@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::AtomicBool;
+use testutils::{elf, file, kernel_deb, pe, tar};
 
 /// Changes a file once the first block has been read.
 struct Meanwhile<'a> {
@@ -192,12 +193,7 @@ pub(crate) fn lines() -> Vec<String> {
 }
 
 fn chain(error: &BuildError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
+    let mut text = Chain(error).to_string();
     if let Some(hint) = error.hint() {
         text.push_str(&format!("; hint: {hint}"));
     }

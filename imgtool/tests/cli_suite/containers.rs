@@ -1,8 +1,8 @@
 //! OCI image layouts and `docker save` archives.
 
 use super::bench::{Bench, Case};
-use super::samples::{Entry, elf, file, gz, hex_digest, tar};
 use serde_json::{Value, json};
+use testutils::{Entry, elf, file, gz, hex_digest, tar};
 
 /// An image layout that can be spoiled.
 struct Layout {

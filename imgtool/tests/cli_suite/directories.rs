@@ -1,11 +1,11 @@
 //! Directories as root file systems.
 
 use super::bench::{Bench, Case};
-use super::samples::elf;
 use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use testutils::elf;
 
 fn close(bench: &Bench, path: &str) {
     let path = bench.input().join(path);

@@ -1,7 +1,7 @@
 //! Programs.
 
 use super::bench::{Bench, Case};
-use super::samples::{dynamic_elf, elf};
+use testutils::{dynamic_elf, elf};
 
 pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     bench.put("app32", elf(3, 1));

@@ -1,11 +1,11 @@
 //! Ctrl-C leaves nothing.
 
 use super::bench::{BOOT, Bench};
-use super::samples::noise;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use testutils::noise;
 
 fn temporary(dir: &Path) -> bool {
     std::fs::read_dir(dir).unwrap().any(|entry| {

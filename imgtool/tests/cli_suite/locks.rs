@@ -1,7 +1,7 @@
 //! Locked builds.
 
 use super::bench::{BOOT, Bench, Case};
-use super::samples::{elf, hex_digest, kernel_deb, pe};
+use testutils::{elf, hex_digest, kernel_deb, pe};
 
 pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     bench.put("locked/app", elf(62, 2));

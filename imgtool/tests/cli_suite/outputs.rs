@@ -9,7 +9,7 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     std::fs::create_dir(&closed).unwrap();
     std::fs::set_permissions(&closed, Permissions::from_mode(0o555)).unwrap();
     bench.put("extra", "x");
-    bench.put("noise/noise", super::samples::noise(4 << 20));
+    bench.put("noise/noise", testutils::noise(4 << 20));
 
     let build = |input, args: &[&str], parts| {
         let kernel = ["build", "--kernel", "kernel.deb", "--stub", "stub.efi"];

@@ -1,10 +1,10 @@
 //! Packs, manifests and images that are damaged.
 
 use super::bench::{BOOT, Bench, Case};
-use super::samples::zst;
 use imgtool::pack::{ManifestBlocks, SnapshotRecord};
 use serde_json::{Value, json};
 use std::fs::File;
+use testutils::zst;
 
 /// What the blocks of a manifest give.
 fn snapshot(manifest: &Value) -> Value {

@@ -28,8 +28,7 @@ fn row(bench: &Bench, case: &Case) -> Result<Option<String>, String> {
             .any(|p| said.stderr.contains(p))
     {
         // No user namespaces here; the line in the table is kept.
-        assert!(std::env::var_os("CI").is_none(), "{}", said.stderr);
-        eprintln!("skipped: {}: {}", case.input, said.stderr.trim());
+        testutils::skip(&format!("{}: {}", case.input, said.stderr.trim()));
         return Ok(None);
     }
     check(case, &said)?;

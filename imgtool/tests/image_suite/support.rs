@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+pub(crate) use testutils::{has, skip};
+
 /// The program as it was built.
 pub(crate) const IMGTOOL: &str = env!("CARGO_BIN_EXE_imgtool");
 
@@ -25,12 +27,6 @@ fn made(path: &str, by: &str) -> Option<PathBuf> {
     }
     skip(&format!("{} is missing; {by} makes it", path.display()));
     None
-}
-
-/// Reports that something is not tested here, which CI does not allow.
-pub(crate) fn skip(why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{why}");
-    eprintln!("skipped: {why}");
 }
 
 /// Whether the tests run as root. What only root can test is reported as skipped, in CI too:
@@ -100,16 +96,6 @@ pub(crate) fn ok(command: &mut Command) -> String {
         out.status
     );
     stdout.into_owned()
-}
-
-/// Whether a tool is installed.
-pub(crate) fn has(tool: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|dir| dir.join(tool).is_file());
-    if !found {
-        skip(&format!("{tool} is not installed"));
-    }
-    found
 }
 
 /// A scratch directory that other users can enter.

@@ -5,6 +5,7 @@ use imgtool::input::{InputKind, OwnerPolicy, add, detect, digest, elf_needed, lo
 use imgtool::tree::{ContentError, Kind, Tree};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use testutils::*;
 
 #[test]
 fn a_directory_is_the_root_file_system() {

@@ -4,6 +4,7 @@ use crate::support::*;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use testutils::*;
 
 #[derive(Debug, Clone)]
 enum Kind {

@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::samples::{self, Sample};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use uploader_testutils::{self as samples, Sample};
 
 /// What a block holds, for the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -172,7 +172,7 @@ pub(super) fn bytes(sha256: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{self, Sample};
+    use uploader_testutils::{self as samples, Sample};
 
     /// A manifest of blocks with these contents.
     fn manifest(contents: &[u8]) -> Manifest {

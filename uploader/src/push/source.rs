@@ -212,8 +212,8 @@ fn whole(manifest: &Manifest, len: u64) -> Result<(), String> {
 mod tests {
     use super::super::delta::{Known, plan};
     use super::*;
-    use crate::samples::{self, Sample};
     use imgtool::pack::{compressor, frame};
+    use uploader_testutils::{self as samples, Sample};
 
     #[test]
     fn a_pack_with_a_wrong_block_is_read_by_nobody_any_more() {

@@ -1,10 +1,10 @@
 //! Images of blocks that are made up, as imgtool writes them.
 
-use crate::samples::{Sample, manifest};
 use imgtool::pack::{Manifest, seek_table};
 use imgtool::pass::BLOCK_LEN;
 use sha2::{Digest, Sha256};
 use uploader::blocks::{BlockPlan, plan};
+use uploader_testutils::{Sample, manifest};
 
 /// What a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

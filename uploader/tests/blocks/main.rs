@@ -4,8 +4,6 @@
 
 mod image;
 mod place;
-#[path = "../../src/samples.rs"]
-mod samples;
 
 use emulator_tests::Emulator;
 use emulator_tests::gateway::fault::{Fault, Side, When};

@@ -5,18 +5,17 @@
 //! serves, it would be compiled into whatever is built together with their tests.
 //!
 //! It panics where a test has to fail.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod keys;
 mod network;
-mod oracle;
 mod records;
 mod state;
 mod sts;
 
 pub use keys::{DISABLED, KEY, TestKeys};
 pub use network::{PassedOn, TestNetwork};
-pub use oracle::oracle;
 pub use records::{caller, caller_of, instance, profile, volume};
 pub use state::{TestClock, TestState, state};
 pub use sts::{StsDoes, TestSts};
+pub use testutils::oracle;

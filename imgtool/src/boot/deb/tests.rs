@@ -1,6 +1,7 @@
 use proptest::prelude::*;
+use testutils::Packed::{self, Gz, Plain, Xz, Zst};
+use testutils::{ar, control, deb, file, pack, tar as archive};
 
-use super::super::samples::{Gz, Packed, Plain, Xz, Zst, ar, deb, deb_with_control, pack, tar};
 use super::*;
 
 const VMLINUZ: &str = "boot/vmlinuz-9.9";
@@ -30,7 +31,7 @@ fn sample(packed: Packed) -> Vec<u8> {
         (VMLINUZ, b"the kernel"),
         ("usr/share/doc/more", &[7; 700]),
     ];
-    deb("linux-image-9.9", &files, packed)
+    deb(&control("linux-image-9.9"), &files, packed)
 }
 
 #[test]
@@ -59,21 +60,16 @@ fn a_package_cut_anywhere_is_an_error() {
 #[test]
 fn another_architecture_is_refused_by_its_name() {
     let control = "Package: linux-image-9.9-arm64\nVersion: 1\nArchitecture: arm64\n";
-    let text = refusal(&deb_with_control(control, &[], Xz));
+    let text = refusal(&deb(control, &[], Xz));
     assert!(text.contains("linux-image-9.9-arm64 is for the architecture arm64"));
-    read(&deb_with_control(
-        &control.replace(": arm64", ": all"),
-        &[],
-        Xz,
-    ))
-    .unwrap();
+    read(&deb(&control.replace(": arm64", ": all"), &[], Xz)).unwrap();
 }
 
 #[test]
 fn what_is_no_package_is_refused_with_the_reason() {
     let version: (&str, &[u8]) = ("debian-binary", b"2.0\n");
     let text = b"Package: a\nVersion: 1\nArchitecture: all\n";
-    let control = tar(&[("control", text)]);
+    let control = archive(&[file("./control", text)]);
     let control: (&str, &[u8]) = ("control.tar", &control);
     let mut bad_size = ar(&[version]);
     bad_size[8 + 48..8 + 58].copy_from_slice(b"-1        ");
@@ -106,7 +102,7 @@ fn what_is_no_package_is_refused_with_the_reason() {
             "in data.tar.xz",
         ),
         (
-            ar(&[version, ("control.tar", &tar(&[("x", b"")]))]),
+            ar(&[version, ("control.tar", &archive(&[file("./x", b"")]))]),
             "no Package",
         ),
         (bad_size, "size is not a number"),
@@ -120,11 +116,11 @@ fn what_is_no_package_is_refused_with_the_reason() {
 
 #[test]
 fn members_with_an_underscore_are_passed_over() {
-    let control = tar(&[(
-        "control",
-        b"Package: a\nVersion: 1\nArchitecture: all\n".as_slice(),
+    let control = archive(&[file(
+        "./control",
+        b"Package: a\nVersion: 1\nArchitecture: all\n",
     )]);
-    let data = pack(&tar(&[(VMLINUZ, b"k")]), Gz);
+    let data = pack(&archive(&[file(VMLINUZ, b"k")]), Gz);
     let bytes = ar(&[
         ("debian-binary", b"2.0\n"),
         ("control.tar", &control),

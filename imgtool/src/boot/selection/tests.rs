@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use testutils::Packed::{self, Gz, Plain, Xz, Zst};
+use testutils::{bz_image, control, deb, kernel_module, pack};
+
 use super::super::kernel::load_kernel;
-use super::super::samples::{Gz, Packed, Plain, Xz, Zst, deb, kernel, module, pack};
 use super::*;
 
 const VERSION: &str = "9.9-cloud";
@@ -17,7 +19,7 @@ const fn want(name: &str) -> WantedModule<'_> {
 
 /// Files below `lib/modules/VERSION/`.
 fn sample() -> BTreeMap<String, Vec<u8>> {
-    let ko = |lines: &[&str]| module(VERSION, lines);
+    let ko = |lines: &[&str]| kernel_module(VERSION, lines);
     BTreeMap::from([
         (
             "kernel/drivers/block/virtio_blk.ko".into(),
@@ -47,7 +49,7 @@ fn sample() -> BTreeMap<String, Vec<u8>> {
 fn packaged(files: &BTreeMap<String, Vec<u8>>, base: &str) -> Result<Kernel, BootError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("linux.deb");
-    let image = kernel(VERSION);
+    let image = bz_image(VERSION);
     let vmlinuz = format!("boot/vmlinuz-{VERSION}");
     let named: Vec<_> = files
         .iter()
@@ -55,7 +57,7 @@ fn packaged(files: &BTreeMap<String, Vec<u8>>, base: &str) -> Result<Kernel, Boo
         .collect();
     let mut all: Vec<(&str, &[u8])> = vec![(&vmlinuz, &image)];
     all.extend(named.iter().map(|(name, bytes)| (&**name, &***bytes)));
-    fs::write(&path, deb("linux-image", &all, Xz)).unwrap();
+    fs::write(&path, deb(&control("linux-image"), &all, Xz)).unwrap();
     load_kernel(&path, None, None)
 }
 
@@ -63,7 +65,7 @@ fn packaged(files: &BTreeMap<String, Vec<u8>>, base: &str) -> Result<Kernel, Boo
 fn in_directory(files: &BTreeMap<String, Vec<u8>>, base: &str) -> Result<Kernel, BootError> {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("vmlinuz");
-    fs::write(&image, kernel(VERSION)).unwrap();
+    fs::write(&image, bz_image(VERSION)).unwrap();
     let root = dir.path().join("modules");
     fs::create_dir(&root).unwrap();
     for (name, bytes) in files {
@@ -148,11 +150,15 @@ fn packages_directories_and_compressed_modules_give_the_same() {
 fn a_package_of_modules_goes_with_a_plain_kernel() {
     let dir = tempfile::tempdir().unwrap();
     let (image, modules) = (dir.path().join("vmlinuz"), dir.path().join("modules.deb"));
-    fs::write(&image, kernel(VERSION)).unwrap();
-    let ko = module(VERSION, &["depends="]);
+    fs::write(&image, bz_image(VERSION)).unwrap();
+    let ko = kernel_module(VERSION, &["depends="]);
     let package = |version: &str| {
         let path = format!("usr/lib/modules/{version}/kernel/drivers/block/virtio_blk.ko");
-        fs::write(&modules, deb("linux-modules", &[(&path, &ko)], Zst)).unwrap();
+        fs::write(
+            &modules,
+            deb(&control("linux-modules"), &[(&path, &ko)], Zst),
+        )
+        .unwrap();
         load_kernel(&image, Some(&modules), None)
     };
     let kernel = package(VERSION).unwrap();
@@ -183,7 +189,7 @@ fn a_module_that_does_not_exist_is_named_unless_it_is_optional() {
 
     let kernel = changed(
         "kernel/drivers/net/virtio_net.ko",
-        module(VERSION, &["depends=net_failover"]),
+        kernel_module(VERSION, &["depends=net_failover"]),
     );
     let optional = WantedModule {
         optional: true,
@@ -198,14 +204,17 @@ fn a_module_that_does_not_exist_is_named_unless_it_is_optional() {
 #[test]
 fn modules_that_cannot_be_loaded_are_refused() {
     let name = "kernel/drivers/net/ena.ko";
-    let mut arm = module(VERSION, &[]);
+    let mut arm = kernel_module(VERSION, &[]);
     arm[18] = 183;
     for (bytes, part) in [
         (
-            module(VERSION, &["depends=ena"]),
+            kernel_module(VERSION, &["depends=ena"]),
             "module ena: depends on itself",
         ),
-        (module("8.8", &[]), "built for kernel 8.8, not 9.9-cloud"),
+        (
+            kernel_module("8.8", &[]),
+            "built for kernel 8.8, not 9.9-cloud",
+        ),
         (arm, "Aarch64"),
         (b"text".to_vec(), "not a 64-bit ELF file"),
         (Vec::new(), "not a 64-bit ELF file"),
@@ -223,7 +232,7 @@ fn modules_that_cannot_be_loaded_are_refused() {
 
 #[test]
 fn a_module_cut_anywhere_is_an_error() {
-    let whole = module(VERSION, &["depends=a,b"]);
+    let whole = kernel_module(VERSION, &["depends=a,b"]);
     for cut in 0..whole.len() {
         assert!(modinfo(&whole[..cut]).is_err(), "cut at {cut}");
     }
@@ -237,7 +246,10 @@ fn a_chain_of_dependencies_does_not_exhaust_the_stack() {
     let mut files = sample();
     for i in 0..200 {
         let depends = format!("depends=m{}", i + 1);
-        files.insert(format!("kernel/lib/m{i}.ko"), module(VERSION, &[&depends]));
+        files.insert(
+            format!("kernel/lib/m{i}.ko"),
+            kernel_module(VERSION, &[&depends]),
+        );
     }
     let kernel = packaged(&files, "lib/modules").unwrap();
     let text = select_modules(&kernel, &[want("m0")])
@@ -250,7 +262,7 @@ fn a_chain_of_dependencies_does_not_exhaust_the_stack() {
 fn a_kernel_without_modules_must_be_meant() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("vmlinuz");
-    fs::write(&image, kernel(VERSION)).unwrap();
+    fs::write(&image, bz_image(VERSION)).unwrap();
     let alone = load_kernel(&image, None, None).unwrap();
     let err = select_modules(&alone, &[want("ena")]).unwrap_err();
     assert!(err.to_string().contains("came without modules"));
@@ -274,7 +286,7 @@ fn a_kernel_without_modules_must_be_meant() {
 #[test]
 fn modules_in_updates_take_precedence() {
     let mut files = sample();
-    let ko = module(VERSION, &["alias=newer", "depends="]);
+    let ko = kernel_module(VERSION, &["alias=newer", "depends="]);
     files.insert("updates/dkms/xen_netfront.ko".into(), ko);
     let kernel = in_directory(&files, "").unwrap();
     let modules = select_modules(&kernel, &[want("xen-netfront")]).unwrap();

@@ -1,10 +1,11 @@
 use super::*;
-use crate::test_support::{file, oracle, oracle_passes, trees, write};
+use crate::test_support::{file, trees, write};
 use crate::tree::{Kind, Meta, Node, Source};
 use ext4_view::{Ext4, Ext4Error};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::process::Command;
+use testutils::{oracle, oracle_passes};
 
 fn spec(len: Len) -> Ext4Spec {
     Ext4Spec {

@@ -77,8 +77,7 @@ fn fsck_fat_finds_nothing_to_say() {
         let plan = plan(&spec(vec![1; size])).unwrap();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&bytes(&plan)).unwrap();
-        let Some(out) =
-            crate::test_support::oracle(Command::new("fsck.fat").arg("-nv").arg(file.path()))
+        let Some(out) = testutils::oracle(Command::new("fsck.fat").arg("-nv").arg(file.path()))
         else {
             return;
         };

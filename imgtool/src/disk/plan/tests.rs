@@ -1,7 +1,8 @@
 use super::*;
-use crate::test_support::{file, oracle_passes, write};
+use crate::test_support::{file, write};
 use crate::tree::{Meta, Node};
 use std::process::Command;
+use testutils::oracle_passes;
 
 fn ids() -> Ids {
     let id = |n: u128| Uuid::from_u128(0x8000_0000_0000_8000_8000_0000_0000_0000 + n);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::*;
 use crate::inspect::entry::{Device, Entry, FileKind};
-use crate::test_support::oracle;
+use testutils::oracle;
 
 /// Where e2fsprogs are, besides what the environment says.
 fn tool(program: &str) -> Command {

@@ -4,6 +4,7 @@ use crate::support::*;
 use imgtool::input::{load, tar_from_bytes};
 use imgtool::tree::Kind;
 use std::io::Write;
+use testutils::*;
 
 #[test]
 fn compressions_are_told_by_content_and_may_be_in_pieces() {

@@ -3,6 +3,7 @@
 use crate::support::*;
 use imgtool::input::InputKind;
 use imgtool::tree::{Kind, Tree};
+use testutils::*;
 
 #[test]
 fn all_kinds_of_entries() {
@@ -70,8 +71,8 @@ fn pax_records_and_gnu_names_override_the_header() {
     let gnu = |kind, body| Entry {
         name: b"././@LongLink",
         kind,
-        link: b"",
         body,
+        ..file("", b"")
     };
     let records = pax(&[
         ("path", "né/e".as_bytes()),

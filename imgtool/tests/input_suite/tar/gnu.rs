@@ -5,6 +5,7 @@ use imgtool::input::{InputKind, detect, load};
 use imgtool::tree::CHUNK;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use testutils::*;
 
 /// A directory with links, sparse files, long and odd names, attributes.
 fn sample(dir: &Path) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use imgtool::input::tar_from_bytes;
+use testutils::*;
 
 /// `(what, archive, what the message must say)`.
 fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {

@@ -1,4 +1,5 @@
-//! Manifests for tests: the library's own, and those of `tests/blocks`, which take this file in.
+//! Manifests for the tests of `uploader`. They are of imgtool's types, which `testutils` has to do
+//! without.
 
 use imgtool::pack::{Manifest, ManifestBlocks, PackDigest, PackRecord, SnapshotRecord, seek_table};
 use imgtool::pass::BLOCK_LEN;
@@ -8,10 +9,14 @@ use imgtool::pass::BLOCK_LEN;
 pub enum Sample {
     /// Its content's digest, and the length of its frame.
     Data {
+        /// SHA-256 of the content.
         sha256: [u8; 32],
+        /// Bytes of the frame.
         len: u32,
     },
+    /// Zeros that are content.
     Zero,
+    /// Space that no reader may look at.
     Free,
 }
 
