@@ -1,6 +1,11 @@
 //! Blocks into snapshots and back, on the emulator: what AWS does now and then, and what an enemy
 //! can do to a pack.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 mod image;
 mod place;
@@ -8,32 +13,94 @@ mod place;
 use emulator_tests::Emulator;
 use emulator_tests::gateway::fault::{Fault, Side, When};
 use image::{Block, Image, content, mixed};
+use libtest_mimic::{Arguments, Failed, Trial};
 use place::{Place, reason, status};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use uploader::Class;
 use uploader::blocks::{PutError, plan};
 use uploader::verify::{Problem, Reading, Report, VerifyError, verify};
 
+/// Every case by its name.
+macro_rules! cases {
+    ($($case:ident),+ $(,)?) => {
+        [$((stringify!($case), |emulator: &Emulator| run($case(emulator))),)+]
+    };
+}
+
+type Case = (&'static str, fn(&Emulator));
+
+const CASES: [Case; 10] = cases![
+    every_block_arrives_and_a_child_gets_only_changes,
+    faults_of_the_service_are_survived,
+    faults_of_the_vault_are_survived,
+    what_lasts_ends,
+    a_pack_that_is_not_the_manifests_is_named,
+    a_snapshot_that_goes_is_told,
+    a_key_that_goes_is_told,
+    a_stop_is_quick_and_the_rest_can_follow,
+    what_differs_is_named,
+    what_can_not_be_read_is_told,
+];
+
 /// One emulator for all cases: each has an account of its own.
-#[test]
-fn blocks_get_there_and_nothing_else_does() {
-    let emulator = Emulator::start().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let emulator = &emulator;
-        every_block_arrives_and_a_child_gets_only_changes(emulator).await;
-        faults_of_the_service_are_survived(emulator).await;
-        faults_of_the_vault_are_survived(emulator).await;
-        what_lasts_ends(emulator).await;
-        a_pack_that_is_not_the_manifests_is_named(emulator).await;
-        a_snapshot_that_goes_is_told(emulator).await;
-        a_key_that_goes_is_told(emulator).await;
-        a_stop_is_quick_and_the_rest_can_follow(emulator).await;
-        what_differs_is_named(emulator).await;
-        what_can_not_be_read_is_told(emulator).await;
-    });
+///
+/// nextest runs each test in a process of its own, and ten processes would start LocalStack ten times,
+/// which takes seconds alone and a minute beside machines that boot. It is given one test, which runs
+/// all cases, those behind a failed one as well. `cargo test --test blocks` runs, filters and times
+/// them one by one.
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Cases count what the emulator's faults have hit.
+    arguments.test_threads.get_or_insert(1);
+    let emulator: Arc<OnceLock<Emulator>> = Arc::default();
+    let trials = if std::env::var_os("NEXTEST").is_some() {
+        let emulator = Arc::clone(&emulator);
+        vec![Trial::test(
+            "blocks_get_there_and_nothing_else_does",
+            move || all(&emulator),
+        )]
+    } else {
+        let trial = |(name, case): Case| {
+            let emulator = Arc::clone(&emulator);
+            Trial::test(name, move || {
+                case(emulator.get_or_init(|| Emulator::start().unwrap()));
+                Ok(())
+            })
+        };
+        CASES.map(trial).into()
+    };
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // Ends LocalStack, too, which a static would leave running.
+    drop(emulator);
+    conclusion.exit_code()
+}
+
+/// Runs all cases, and says of each how it went.
+fn all(emulator: &OnceLock<Emulator>) -> Result<(), Failed> {
+    let emulator = emulator.get_or_init(|| Emulator::start().unwrap());
+    let mut failed = Vec::new();
+    for (name, case) in CASES {
+        let start = Instant::now();
+        let passed = catch_unwind(AssertUnwindSafe(|| case(emulator))).is_ok();
+        let outcome = if passed { "ok" } else { "FAILED" };
+        println!("{name}: {outcome}, {:.1} s", start.elapsed().as_secs_f64());
+        if !passed {
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(format!("failed: {}", failed.join(", ")).into())
+}
+
+fn run(case: impl Future<Output = ()>) {
+    tokio::runtime::Runtime::new().unwrap().block_on(case);
 }
 
 async fn read_back(place: &Place, image: &Image, snapshot: &str) -> Result<Report, VerifyError> {
