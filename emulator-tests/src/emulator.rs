@@ -13,6 +13,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -224,12 +225,21 @@ impl Builder {
         ready: impl FnOnce(&Parts),
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), EmulatorError> {
+        self.run_until(Box::new(ready), Box::pin(stop))
+    }
+
+    /// Not generic, so that the gateway and all below it are compiled here, once, and not again in
+    /// every program and test that runs an emulator.
+    fn run_until<'a>(
+        self,
+        ready: Box<dyn FnOnce(&Parts) + 'a>,
+        mut stop: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    ) -> Result<(), EmulatorError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(EmulatorError::host("tokio's runtime"))?;
         runtime.block_on(async {
-            tokio::pin!(stop);
             let started = tokio::select! {
                 started = self.start_parts() => started?,
                 () = &mut stop => return Err(EmulatorError::Interrupted),
