@@ -5,6 +5,7 @@
 //! credential chain, which does, is behind [`aws::Session::connect`].
 
 pub mod agent;
+pub mod ami;
 pub mod aws;
 pub mod blocks;
 pub mod converter_ami;

@@ -1,8 +1,9 @@
 //! Manifests, and the blocks that they name: what goes into a snapshot.
 
-use super::action::{Boot, Event, Facts};
+use super::machine::action::{Boot, Event, Facts};
 use super::record::{Parent, Progress};
-use super::{Clock, fault, journal};
+use super::{Clock, journal};
+use crate::ami::failed_call as fault;
 use crate::aws::{Kind, Session};
 use crate::blocks::{self, BlockPlan, Limits, PutError};
 use crate::request::ImageRef;

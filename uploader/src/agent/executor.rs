@@ -1,11 +1,12 @@
 //! Carries out what the machine asks for, for one message.
 
-use super::action::{Action, Event, Fault, Outcome};
 use super::convert::{Converter, Target};
 use super::journal::JournalError;
+use super::machine::action::{Action, Event, Fault, Outcome};
 use super::queue::{Message, Queues};
-use super::{Clock, fault, images, journal, snapshots};
+use super::{Clock, journal, snapshots};
 use crate::agent::machine::Machine;
+use crate::ami::{failed_call as fault, images};
 use crate::aws::Session;
 use crate::blocks::Limits;
 use crate::vault::{Names, Vault};

@@ -1,9 +1,9 @@
 //! Records in the vault: read whole and bounded, written on condition.
 
-use super::action::Event;
-use super::fault;
+use super::machine::action::Event;
 use super::record::{MAX_RECORD, Progress, Record, Stored};
 use crate::Class;
+use crate::ami::failed_call as fault;
 use crate::aws::{AwsError, Kind, Session};
 use crate::vault::Names;
 use aws_sdk_s3::primitives::ByteStream;

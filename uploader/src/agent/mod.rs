@@ -4,14 +4,11 @@
 //! What to do is decided by [`machine`], which touches nothing; [`executor`] carries it out. That it
 //! lives it says by its [`heartbeat`]; [`idle`] decides when it ends.
 
-pub mod action;
 mod convert;
 pub mod dead;
 pub mod executor;
-mod fault;
 pub mod heartbeat;
 pub mod idle;
-pub(crate) mod images;
 pub mod journal;
 pub mod machine;
 pub mod queue;

@@ -1,8 +1,8 @@
 //! The queue of requests, and the one of those that can't succeed.
 
-use super::action::Event;
-use super::fault;
 use super::machine::Delivery;
+use super::machine::action::Event;
+use crate::ami::failed_call as fault;
 use crate::aws::{AwsError, Kind, Session};
 use crate::vault::Names;
 use aws_sdk_sqs::config::retry::RetryConfig;

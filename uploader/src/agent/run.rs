@@ -1,9 +1,9 @@
 //! The agent as a process: takes messages, some at a time, until there are none.
 
-use super::action::Action;
 use super::executor::{Agent, Ended};
 use super::heartbeat::{Activity, Heart, Heartbeat};
 use super::idle::{Idle, Next};
+use super::machine::action::Action;
 use super::queue::{Message, QueueError, Queues};
 use super::sweep::sweep;
 use crate::Class;

@@ -1,8 +1,9 @@
 //! Snapshots: started, looked at, completed, listed and deleted.
 
-use super::action::{Event, NewSnapshot, SnapshotState};
+use super::machine::action::{Event, NewSnapshot, SnapshotState};
 use super::record::{Parent, Phase};
-use super::{fault, journal, tags};
+use super::{journal, tags};
+use crate::ami::failed_call as fault;
 use crate::aws::{AwsError, Kind, Session};
 use crate::request::ImageRef;
 use crate::vault::Names;
@@ -50,7 +51,7 @@ pub(crate) async fn start(session: &Session, new: &NewSnapshot) -> Event {
                 // used for something else: the next attempt has another.
                 Kind::NotFound | Kind::Refused if new.parent.is_some() => Event::ParentGone,
                 Kind::Conflict => Event::ParentGone,
-                _ => Event::Fault(super::action::Fault {
+                _ => Event::Fault(super::machine::action::Fault {
                     text: format!("{error} (the key is {})", new.kms_key),
                     is_transient: false,
                     is_denied: error.kind == Kind::Denied,

@@ -5,10 +5,11 @@
 //! can be gone from the queue before the request has come to its end: because nobody was there to
 //! take it for as long as the queue keeps it, or because it came too often.
 
-use super::action::{Event, FoundImage, ImageState};
+use super::machine::action::{Event, FoundImage, ImageState};
 use super::record::{Phase, Record, Stored};
-use super::{heartbeat, images, journal, snapshots, tags};
+use super::{heartbeat, journal, snapshots, tags};
 use crate::agent::executor::Agent;
+use crate::ami::images;
 use crate::aws::AwsError;
 use crate::vault::{REQUEST_SECONDS, Vault};
 use time::{Duration, OffsetDateTime};

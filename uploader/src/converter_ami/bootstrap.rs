@@ -7,7 +7,7 @@ use super::ConverterError;
 use super::current::{self, Current, Found, Stored};
 use super::make::{self, Made, Order};
 use super::version::is_older;
-use crate::agent::action::Boot;
+use crate::agent::machine::action::Boot;
 use crate::agent::record::Parent;
 use crate::agent::vault_key;
 use crate::aws::{AwsError, Kind, Session, ec2};

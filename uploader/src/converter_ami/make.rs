@@ -4,9 +4,10 @@
 use super::ConverterError;
 use super::bootstrap::Image;
 use super::tags;
-use crate::agent::action::{Boot, Event, Fault, NewImage, NewSnapshot, SnapshotState};
+use crate::agent::machine::action::{Boot, Event, Fault, NewImage, NewSnapshot, SnapshotState};
 use crate::agent::record::Parent;
-use crate::agent::{images, snapshots};
+use crate::agent::snapshots;
+use crate::ami::images;
 use crate::aws::{AwsError, Session};
 use crate::blocks::{self, BlockPlan, Limits};
 use crate::polling::Polling;

@@ -2,7 +2,7 @@
 
 use super::make::GRACE;
 use super::{Machine, Next, State, Step};
-use crate::agent::action::{Action, Fault, FoundImage, ImageState, Outcome};
+use crate::agent::machine::action::{Action, Fault, FoundImage, ImageState, Outcome};
 use crate::agent::record::Phase;
 use std::time::Duration;
 use time::OffsetDateTime;

@@ -1,7 +1,7 @@
 //! The snapshot and the image.
 
 use super::{Machine, Next, State, Step};
-use crate::agent::action::{
+use crate::agent::machine::action::{
     Action, Facts, FoundImage, ImageState, NewImage, NewSnapshot, SnapshotState,
 };
 use crate::agent::record::{Parent, Record, Start};

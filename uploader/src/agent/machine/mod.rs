@@ -12,15 +12,16 @@
 //!    use takes the image over.
 
 mod accept;
+pub mod action;
 mod end;
 mod make;
 #[cfg(test)]
 mod model;
 
-use super::action::{Action, Event, Facts, Fault, Outcome};
-use super::record::{Record, Stored};
+use crate::agent::record::{Record, Stored};
 use crate::polling::Polling;
 use crate::request::{Opened, Whereabouts};
+use action::{Action, Event, Facts, Fault, Outcome};
 use std::time::Duration;
 use time::OffsetDateTime;
 

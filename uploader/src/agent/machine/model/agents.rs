@@ -2,7 +2,7 @@
 //! or does harm to it or to its surroundings.
 
 use super::world::{Receipt, World};
-use crate::agent::action::{Action, Event, Fault, Outcome};
+use crate::agent::machine::action::{Action, Event, Fault, Outcome};
 use crate::agent::machine::{Delivery, Machine, State};
 use crate::request::{AmiSpec, DEFAULT_LIFE, Envelope, ImageRef, Request, Whereabouts};
 use crate::vault::Names;

@@ -4,7 +4,7 @@
 
 use super::agents::{Model, Op};
 use super::properties::{check_settled, op};
-use crate::agent::action::Action;
+use crate::agent::machine::action::Action;
 use crate::agent::record::Phase;
 use proptest::prelude::*;
 

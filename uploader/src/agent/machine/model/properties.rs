@@ -3,7 +3,7 @@
 
 use super::agents::{Model, Op, T0};
 use super::world::{Image, Snapshot};
-use crate::agent::action::{ImageState, Outcome, SnapshotState};
+use crate::agent::machine::action::{ImageState, Outcome, SnapshotState};
 use crate::agent::record::Phase;
 use crate::request::{DEFAULT_LIFE, Envelope};
 use proptest::prelude::*;

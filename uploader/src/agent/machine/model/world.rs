@@ -1,7 +1,9 @@
 //! AWS as the machine sees it: snapshots with tokens, images with names, a record with ETags, and a
 //! queue with redelivery.
 
-use crate::agent::action::{Action, Boot, Event, Facts, FoundImage, ImageState, SnapshotState};
+use crate::agent::machine::action::{
+    Action, Boot, Event, Facts, FoundImage, ImageState, SnapshotState,
+};
 use crate::agent::record::{Parent, Phase, Stored};
 use crate::agent::tags;
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! Images: registered, and found by their names.
 
-use super::action::{Boot, Event, FoundImage, ImageState, NewImage};
-use super::{fault, tags};
+use super::failed_call as fault;
+use crate::agent::machine::action::{Boot, Event, FoundImage, ImageState, NewImage};
+use crate::agent::tags;
 use crate::aws::{AwsError, Kind, Session};
 use aws_sdk_ec2::types::{
     ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Filter, Image,

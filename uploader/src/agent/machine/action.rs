@@ -1,6 +1,6 @@
 //! What the state machine asks for, and what it is told: its whole view of AWS.
 
-use super::record::{Parent, Record, Stored};
+use crate::agent::record::{Parent, Record, Stored};
 use crate::request::ImageRef;
 use std::time::Duration;
 use uuid::Uuid;

@@ -1,10 +1,10 @@
 //! What an error of AWS's means for a request.
 
-use super::action::{Event, Fault};
+use crate::agent::machine::action::{Event, Fault};
 use crate::aws::{AwsError, Kind};
 
 /// A failed call, as the machine is told of it.
-pub(super) fn of(error: &AwsError) -> Event {
+pub(crate) fn of(error: &AwsError) -> Event {
     let mut text = error.to_string();
     if let Some(hint) = error.hint().filter(|_| error.kind == Kind::Denied) {
         text = format!("{text} ({hint})");
@@ -18,7 +18,7 @@ pub(super) fn of(error: &AwsError) -> Event {
 }
 
 /// A failure that says the same each time.
-pub(super) fn permanent(text: impl Into<String>) -> Event {
+pub(crate) fn permanent(text: impl Into<String>) -> Event {
     Event::Fault(Fault {
         text: text.into(),
         is_transient: false,
@@ -28,7 +28,7 @@ pub(super) fn permanent(text: impl Into<String>) -> Event {
 }
 
 /// One that may not.
-pub(super) fn transient(text: impl Into<String>) -> Event {
+pub(crate) fn transient(text: impl Into<String>) -> Event {
     Event::Fault(Fault {
         text: text.into(),
         is_transient: true,
@@ -39,7 +39,7 @@ pub(super) fn transient(text: impl Into<String>) -> Event {
 
 /// Whether it may help to try later: because the service may recover, or because somebody may mend
 /// what is around it (credentials, quotas, the vault's own key).
-pub(super) fn is_transient(error: &AwsError) -> bool {
+pub(crate) fn is_transient(error: &AwsError) -> bool {
     error.is_transient()
         || error.kind == Kind::Credentials
         || error.code.contains("LimitExceeded")
