@@ -1,12 +1,14 @@
 //! Carries out what the machine asks for, for one message.
 
-use super::convert::{Converter, Target};
-use super::journal::JournalError;
-use super::machine::action::{Action, Event, Fault, Outcome};
+use super::content::{ImageContent, Put, Target};
+use super::journal::{JournalError, Written};
+use super::machine::Machine;
+use super::machine::action::{Action, Event, Outcome};
 use super::queue::{Message, Queues};
-use super::{Clock, journal, snapshots};
-use crate::agent::machine::Machine;
-use crate::ami::{failed_call as fault, images};
+use super::{Clock, journal, tagged};
+use crate::ami::images::Registered;
+use crate::ami::snapshots::{Completed, Deleted, Started};
+use crate::ami::{FailedCall, images, snapshots};
 use crate::aws::Session;
 use crate::blocks::Limits;
 use crate::vault::{Names, Vault};
@@ -64,7 +66,7 @@ impl Agent {
         told: &(dyn Fn(&Action) + Send + Sync),
         cancel: &CancellationToken,
     ) -> Ended {
-        let mut converter = Converter::default();
+        let mut content = ImageContent::default();
         let (mut state, mut action) = self.machine.start(&message.delivery);
         loop {
             told(&action);
@@ -73,7 +75,9 @@ impl Agent {
             }
             let event = tokio::select! {
                 biased;
-                event = self.carry_out(&mut converter, queues, message, &action, cancel) => event,
+                event = self.carry_out(&mut content, queues, message, &action, cancel) => {
+                    event.unwrap_or_else(|failed| Event::Failed(self.signed(failed)))
+                }
                 // Waits have no end of their own that is worth waiting for.
                 () = cancel.cancelled(), if matches!(action, Action::Wait(_)) => Event::Woken,
             };
@@ -83,19 +87,21 @@ impl Agent {
                 return Ended::Stopped;
             }
             tracing::debug!(?event, "answer");
-            let event = self.signed(event);
             (state, action) = self.machine.step(state, event, (self.clock)());
         }
     }
 
     /// A refusal with the name of who was refused: whoever reads it in the record is somebody else.
-    fn signed(&self, event: Event) -> Event {
-        match event {
-            Event::Fault(fault) if fault.is_denied => Event::Fault(Fault {
-                text: format!("{}; the caller was {}", fault.text, self.session.caller_arn),
-                ..fault
-            }),
-            event => event,
+    fn signed(&self, failed: FailedCall) -> FailedCall {
+        if !failed.is_denied {
+            return failed;
+        }
+        FailedCall {
+            text: format!(
+                "{}; the caller was {}",
+                failed.text, self.session.caller_arn
+            ),
+            ..failed
         }
     }
 
@@ -111,40 +117,44 @@ impl Agent {
         }
     }
 
+    /// Carries an action out, and says what came of it in the machine's words.
     async fn carry_out(
         &self,
-        converter: &mut Converter,
+        content: &mut ImageContent,
         queues: &Queues,
         message: &Message,
         action: &Action,
         cancel: &CancellationToken,
-    ) -> Event {
+    ) -> Result<Event, FailedCall> {
         let Agent { session, names, .. } = self;
         let vault_key = &self.machine.vault_key;
-        match action {
-            Action::Verify { sha256, signature } => {
-                match crate::request::verify(&Vault::of(session, names), sha256, signature).await {
-                    Ok(is_right) => Event::Verified(is_right),
-                    Err(error) => fault::of(&error),
-                }
+        Ok(match action {
+            Action::Verify { sha256, signature } => Event::Verified(
+                crate::request::verify(&Vault::of(session, names), sha256, signature).await?,
+            ),
+            Action::ReadRecord(id) => {
+                Event::Record(journal::read(session, names, id).await?.map(Box::new))
             }
-            Action::ReadRecord(id) => match journal::read(session, names, id).await {
-                Ok(stored) => Event::Record(stored.map(Box::new)),
-                Err(JournalError::Aws(error)) => fault::of(&error),
-                Err(error) => fault::permanent(error.to_string()),
-            },
             Action::WriteRecord { record, replaces } => {
                 let replaces = replaces.clone();
-                journal::write(session, names, vault_key, record, replaces).await
+                match journal::write(session, names, vault_key, record, replaces).await? {
+                    Written::Done(etag) => Event::Written(etag),
+                    Written::Lost => Event::Changed,
+                }
             }
-            Action::FetchManifest(image) => converter.fetch(session, names, image).await,
+            Action::FetchManifest(image) => {
+                Event::Manifest(content.fetch(session, names, image).await?)
+            }
             Action::FindParent {
                 image,
                 kms_key,
                 gib,
-            } => snapshots::find_parent(session, names, image, kms_key, *gib).await,
-            Action::StartSnapshot(new) => snapshots::start(session, new).await,
-            Action::LookAtSnapshot(id) => snapshots::look(session, id).await,
+            } => Event::Parent(tagged::find_parent(session, names, image, kms_key, *gib).await?),
+            Action::StartSnapshot(new) => match snapshots::start(session, new).await? {
+                Started::Snapshot(id) => Event::Snapshot(id),
+                Started::ParentRefused => Event::ParentGone,
+            },
+            Action::LookAtSnapshot(id) => Event::SnapshotIs(snapshots::state(session, id).await?),
             Action::PutBlocks {
                 id,
                 image,
@@ -161,17 +171,36 @@ impl Agent {
                     clock: &self.clock,
                     cancel,
                 };
-                converter.put(&target, image, parent.as_ref()).await
+                match content.put(&target, image, parent.as_ref()).await? {
+                    Put::Done => Event::Put,
+                    Put::ParentUnknown => Event::ParentGone,
+                    Put::NotPending => Event::NotPending,
+                }
             }
-            Action::CompleteSnapshot(id) => converter.complete(session, id).await,
-            Action::RegisterImage(new) => images::register(session, new).await,
-            Action::FindImage(name) => images::find(session, name).await,
-            Action::ListSnapshots(id) => snapshots::list(session, names, id).await,
-            Action::DeleteSnapshot(id) => snapshots::delete(session, id).await,
+            Action::CompleteSnapshot(id) => match content.complete(session, id).await? {
+                Completed::Accepted => Event::Sealed,
+                Completed::NotPending => Event::NotPending,
+            },
+            Action::RegisterImage(new) => match images::register(session, new).await? {
+                Registered::Image(id) => Event::Registered(id),
+                Registered::NameTaken => Event::NameTaken,
+                Registered::SnapshotNotReady => Event::NotPending,
+            },
+            Action::FindImage(name) => Event::Image(images::find(session, name).await?),
+            Action::ListSnapshots(id) => Event::Snapshots(tagged::list(session, names, id).await?),
+            Action::DeleteSnapshot(id) => match snapshots::delete(session, id).await? {
+                Deleted::Gone => Event::Deleted,
+                Deleted::Missing => Event::Missing,
+                Deleted::InUse => Event::InUse,
+            },
             Action::DeadLetter { id, reason } => {
-                queues.dead_letter(session, message, *id, reason).await
+                queues.dead_letter(session, message, *id, reason).await?;
+                Event::Sent
             }
-            Action::DeleteMessage => queues.delete(session, message).await,
+            Action::DeleteMessage => {
+                queues.delete(session, message).await?;
+                Event::MessageDeleted
+            }
             Action::Release(delay) => {
                 let seconds = i32::try_from(*delay).unwrap_or(i32::MAX);
                 queues.release(session, message, seconds).await;
@@ -182,6 +211,15 @@ impl Agent {
                 Event::Woken
             }
             Action::Done(_) => Event::Woken,
+        })
+    }
+}
+
+impl From<JournalError> for FailedCall {
+    fn from(error: JournalError) -> FailedCall {
+        match error {
+            JournalError::Aws(error) => error.into(),
+            JournalError::Broken { .. } => FailedCall::permanent(error.to_string()),
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Records in the vault: read whole and bounded, written on condition.
 
-use super::machine::action::Event;
 use super::record::{MAX_RECORD, Progress, Record, Stored};
 use crate::Class;
-use crate::ami::failed_call as fault;
 use crate::aws::{AwsError, Kind, Session};
 use crate::vault::Names;
 use aws_sdk_s3::primitives::ByteStream;
@@ -127,6 +125,15 @@ fn progress_key(id: &Uuid) -> String {
     format!("requests/{id}.progress.json")
 }
 
+/// What came of a write on condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// The record is there, and has this ETag.
+    Done(String),
+    /// Somebody else wrote it first, or S3 did not say what it has now: it is to be read again.
+    Lost,
+}
+
 /// Writes a record in the place of the one with this ETag, or where there is none.
 pub(super) async fn write(
     session: &Session,
@@ -134,11 +141,9 @@ pub(super) async fn write(
     vault_key: &str,
     record: &Record,
     replaces: Option<String>,
-) -> Event {
-    let text = match serde_json::to_vec(record) {
-        Ok(text) => text,
-        Err(error) => return fault::transient(error.to_string()),
-    };
+) -> Result<Written, AwsError> {
+    const OPERATION: &str = "s3 PutObject";
+    let text = serde_json::to_vec(record).map_err(|error| AwsError::unsent(OPERATION, &error))?;
     let call = session
         .s3
         .put_object()
@@ -153,21 +158,17 @@ pub(super) async fn write(
         Some(etag) => call.if_match(etag),
         None => call.if_none_match("*"),
     };
-    match call.send().await {
-        Ok(answer) => match answer.e_tag {
-            Some(etag) => Event::Written(etag),
-            // Then the next look tells.
-            None => Event::Changed,
-        },
-        Err(error) => {
-            let error = AwsError::new("s3 PutObject", error).about(&names.bucket());
-            let gone = error.code == "NoSuchKey";
-            if error.kind == Kind::Conflict || gone {
-                Event::Changed
-            } else {
-                fault::of(&error)
-            }
+    let answer = call
+        .send()
+        .await
+        .map_err(|error| AwsError::new(OPERATION, error).about(&names.bucket()));
+    match answer {
+        Ok(answer) => Ok(answer.e_tag.map_or(Written::Lost, Written::Done)),
+        // With If-Match, "no such key" says that it was deleted meanwhile.
+        Err(error) if error.kind == Kind::Conflict || error.code == "NoSuchKey" => {
+            Ok(Written::Lost)
         }
+        Err(error) => Err(error),
     }
 }
 

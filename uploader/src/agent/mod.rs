@@ -4,7 +4,7 @@
 //! What to do is decided by [`machine`], which touches nothing; [`executor`] carries it out. That it
 //! lives it says by its [`heartbeat`]; [`idle`] decides when it ends.
 
-mod convert;
+mod content;
 pub mod dead;
 pub mod executor;
 pub mod heartbeat;
@@ -14,8 +14,8 @@ pub mod machine;
 pub mod queue;
 pub mod record;
 mod run;
-pub(crate) mod snapshots;
 mod sweep;
+mod tagged;
 pub mod tags;
 
 pub use run::{AgentError, Ready, Told, Until, run, vault_key};

@@ -1,8 +1,6 @@
 //! The queue of requests, and the one of those that can't succeed.
 
 use super::machine::Delivery;
-use super::machine::action::Event;
-use crate::ami::failed_call as fault;
 use crate::aws::{AwsError, Kind, Session};
 use crate::vault::Names;
 use aws_sdk_sqs::config::retry::RetryConfig;
@@ -186,28 +184,33 @@ impl Queues {
         Ok(())
     }
 
-    pub(super) async fn delete(&self, session: &Session, message: &Message) -> Event {
-        let answer = session
+    /// Takes the message from the queue: its request is done with.
+    pub(super) async fn delete(
+        &self,
+        session: &Session,
+        message: &Message,
+    ) -> Result<(), AwsError> {
+        session
             .sqs
             .delete_message()
             .queue_url(&self.requests)
             .receipt_handle(&message.receipt)
             .send()
             .await
-            .map_err(|error| AwsError::new("sqs DeleteMessage", error));
-        match answer {
-            Ok(_) => Event::MessageDeleted,
-            Err(error) => fault::of(&error),
-        }
+            .map_err(|error| AwsError::new("sqs DeleteMessage", error))?;
+        Ok(())
     }
 
+    /// Sends the message on to the dead-letter queue, with the reason, and the id of the request if
+    /// that is believed.
     pub(super) async fn dead_letter(
         &self,
         session: &Session,
         message: &Message,
         id: Option<Uuid>,
         reason: &str,
-    ) -> Event {
+    ) -> Result<(), AwsError> {
+        const OPERATION: &str = "sqs SendMessage";
         let mut call = session
             .sqs
             .send_message()
@@ -219,16 +222,14 @@ impl Queues {
             let value = MessageAttributeValue::builder()
                 .data_type("String")
                 .string_value(value)
-                .build();
-            match value {
-                Ok(value) => call = call.message_attributes(name, value),
-                Err(error) => return fault::transient(error.to_string()),
-            }
+                .build()
+                .map_err(|error| AwsError::unsent(OPERATION, &error))?;
+            call = call.message_attributes(name, value);
         }
-        match call.send().await {
-            Ok(_) => Event::Sent,
-            Err(error) => fault::of(&AwsError::new("sqs SendMessage", error)),
-        }
+        call.send()
+            .await
+            .map_err(|error| AwsError::new(OPERATION, error))?;
+        Ok(())
     }
 }
 

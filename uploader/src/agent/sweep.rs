@@ -5,11 +5,12 @@
 //! can be gone from the queue before the request has come to its end: because nobody was there to
 //! take it for as long as the queue keeps it, or because it came too often.
 
-use super::machine::action::{Event, FoundImage, ImageState};
+use super::executor::Agent;
+use super::journal::Written;
 use super::record::{Phase, Record, Stored};
-use super::{heartbeat, journal, snapshots, tags};
-use crate::agent::executor::Agent;
-use crate::ami::images;
+use super::{heartbeat, journal, tagged, tags};
+use crate::ami::snapshots::Deleted;
+use crate::ami::{FoundImage, ImageState, images, snapshots};
 use crate::aws::AwsError;
 use crate::vault::{REQUEST_SECONDS, Vault};
 use time::{Duration, OffsetDateTime};
@@ -30,8 +31,8 @@ pub async fn sweep(agent: &Agent) -> Result<Vec<String>, AwsError> {
     let Agent { session, names, .. } = agent;
     heartbeat::sweep(&Vault::of(session, names), (agent.clock)()).await?;
     let mut deleted = Vec::new();
-    for snapshot in snapshots::tagged(session, names, tags::VAULT, &names.vault).await? {
-        let (Some(id), Some(request)) = (snapshot.snapshot_id(), snapshots::request_of(&snapshot))
+    for snapshot in tagged::with_tag(session, names, tags::VAULT, &names.vault).await? {
+        let (Some(id), Some(request)) = (snapshot.snapshot_id(), tagged::request_of(&snapshot))
         else {
             continue;
         };
@@ -47,8 +48,8 @@ pub async fn sweep(agent: &Agent) -> Result<Vec<String>, AwsError> {
             continue;
         }
         match snapshots::delete(session, id).await {
-            Event::Deleted => deleted.push(id.to_owned()),
-            event => tracing::debug!(?event, snapshot = id, "not deleted"),
+            Ok(Deleted::Gone) => deleted.push(id.to_owned()),
+            answer => tracing::debug!(?answer, snapshot = id, "not deleted"),
         }
     }
     Ok(deleted)
@@ -66,7 +67,7 @@ async fn settled(agent: &Agent, request: &Uuid) -> Result<Option<Record>, AwsErr
     if !is_abandoned(&record, (agent.clock)()) {
         return Ok(Some(record));
     }
-    let Event::Image(found) = images::find(session, &record.ami_name).await else {
+    let Ok(found) = images::find(session, &record.ami_name).await else {
         return Ok(None);
     };
     let record = Record {
@@ -75,9 +76,9 @@ async fn settled(agent: &Agent, request: &Uuid) -> Result<Option<Record>, AwsErr
     };
     let vault_key = &agent.machine.vault_key;
     match journal::write(session, names, vault_key, &record, Some(etag)).await {
-        Event::Written(_) => Ok(Some(record)),
-        event => {
-            tracing::debug!(?event, %request, "not written: the next look decides");
+        Ok(Written::Done(_)) => Ok(Some(record)),
+        answer => {
+            tracing::debug!(?answer, %request, "not written: the next look decides");
             Ok(None)
         }
     }

@@ -1,9 +1,7 @@
-//! Images: registered, and found by their names.
+//! Images: registered, found by their names, and deregistered.
 
-use super::failed_call as fault;
-use crate::agent::machine::action::{Boot, Event, FoundImage, ImageState, NewImage};
-use crate::agent::tags;
 use crate::aws::{AwsError, Kind, Session};
+use crate::vault::tags;
 use aws_sdk_ec2::types::{
     ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Filter, Image,
     ImageState as Ec2State, ImdsSupportValues, ResourceType, Tag, TagSpecification, VolumeType,
@@ -12,8 +10,87 @@ use aws_sdk_ec2::types::{
 /// The root's device.
 const ROOT: &str = "/dev/xvda";
 
+/// An image to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewImage {
+    /// Its name, of which an account has one in a region.
+    pub name: String,
+    /// What people read of it.
+    pub description: String,
+    /// The snapshot of its root.
+    pub snapshot: String,
+    /// Size of the root.
+    pub gib: u32,
+    /// How it boots.
+    pub boot: BootMode,
+    /// Tags.
+    pub tags: Vec<(String, String)>,
+}
+
+/// An image that was found by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundImage {
+    /// Its id.
+    pub id: String,
+    /// The snapshot of its root.
+    pub snapshot: String,
+    /// Its tag `image-vault:request`.
+    pub request: Option<String>,
+    /// How far it is.
+    pub state: ImageState,
+}
+
+/// How far an image is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageState {
+    /// Not yet.
+    Pending,
+    /// There.
+    Available,
+    /// Of no use.
+    Failed,
+}
+
+/// How an image boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootMode {
+    /// BIOS only.
+    Bios,
+    /// UEFI only.
+    Uefi,
+    /// Both.
+    Both,
+}
+
+impl BootMode {
+    /// As a manifest says it.
+    pub fn of(modes: &[String]) -> Option<BootMode> {
+        let has = |mode: &str| modes.iter().any(|known| known == mode);
+        let only_known = modes.iter().all(|mode| mode == "bios" || mode == "uefi");
+        match (has("bios"), has("uefi")) {
+            _ if !only_known => None,
+            (true, true) => Some(BootMode::Both),
+            (true, false) => Some(BootMode::Bios),
+            (false, true) => Some(BootMode::Uefi),
+            (false, false) => None,
+        }
+    }
+}
+
+/// What came of the registration of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Registered {
+    /// Its id.
+    Image(String),
+    /// The account has another of that name; or this one, by a call whose answer was lost.
+    NameTaken,
+    /// The snapshot is not complete, or EC2 does not see yet that it is.
+    SnapshotNotReady,
+}
+
 /// Registers an image with all that a modern one has.
-pub(crate) async fn register(session: &Session, new: &NewImage) -> Event {
+pub(crate) async fn register(session: &Session, new: &NewImage) -> Result<Registered, AwsError> {
+    const OPERATION: &str = "ec2 RegisterImage";
     let root = EbsBlockDevice::builder()
         .snapshot_id(&new.snapshot)
         .volume_size(i32::try_from(new.gib).unwrap_or(i32::MAX))
@@ -44,22 +121,22 @@ pub(crate) async fn register(session: &Session, new: &NewImage) -> Event {
         .tag_specifications(specification.build())
         .send()
         .await
-        .map_err(|error| AwsError::new("ec2 RegisterImage", error));
+        .map_err(|error| AwsError::new(OPERATION, error));
     match answer {
         Ok(answer) => match answer.image_id {
-            Some(id) => Event::Registered(id),
-            None => fault::transient("ec2 RegisterImage: the answer names no image"),
+            Some(id) => Ok(Registered::Image(id)),
+            None => Err(AwsError::without_id(OPERATION, "image")),
         },
-        Err(error) if error.code == "InvalidAMIName.Duplicate" => Event::NameTaken,
+        Err(error) if error.code == "InvalidAMIName.Duplicate" => Ok(Registered::NameTaken),
         Err(error) if error.code == "IncorrectState" || error.kind == Kind::NotFound => {
-            Event::NotPending
+            Ok(Registered::SnapshotNotReady)
         }
-        Err(error) => fault::of(&error),
+        Err(error) => Err(error),
     }
 }
 
 /// The account's own image of this name.
-pub(crate) async fn find(session: &Session, name: &str) -> Event {
+pub(crate) async fn find(session: &Session, name: &str) -> Result<Option<FoundImage>, AwsError> {
     let answer = session
         .ec2
         .describe_images()
@@ -69,14 +146,25 @@ pub(crate) async fn find(session: &Session, name: &str) -> Event {
         .include_deprecated(true)
         .send()
         .await
-        .map_err(|error| AwsError::new("ec2 DescribeImages", error));
+        .map_err(|error| AwsError::new("ec2 DescribeImages", error))?;
+    let is_named = |image: &&Image| image.name() == Some(name);
+    let image = answer.images().iter().find(is_named);
+    Ok(image.and_then(found))
+}
+
+/// Deregisters an image; it is no error if it is gone already.
+pub(crate) async fn deregister(session: &Session, ami: &str) -> Result<(), AwsError> {
+    let answer = session
+        .ec2
+        .deregister_image()
+        .image_id(ami)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("ec2 DeregisterImage", error));
     match answer {
-        Ok(answer) => {
-            let named = |it: &&Image| it.name() == Some(name);
-            let image = answer.images().iter().find(named);
-            Event::Image(image.and_then(found))
-        }
-        Err(error) => fault::of(&error),
+        Ok(_) => Ok(()),
+        Err(error) if error.code.starts_with("InvalidAMIID.") => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -105,11 +193,11 @@ fn found(image: &Image) -> Option<FoundImage> {
 }
 
 /// How an image boots, as EC2 says it.
-fn mode(boot: Boot) -> BootModeValues {
+fn mode(boot: BootMode) -> BootModeValues {
     match boot {
-        Boot::Bios => BootModeValues::LegacyBios,
-        Boot::Uefi => BootModeValues::Uefi,
-        Boot::Both => BootModeValues::UefiPreferred,
+        BootMode::Bios => BootModeValues::LegacyBios,
+        BootMode::Uefi => BootModeValues::Uefi,
+        BootMode::Both => BootModeValues::UefiPreferred,
     }
 }
 
@@ -133,7 +221,7 @@ mod tests {
     fn boot_modes_are_ec2s() {
         let of = |modes: &[&str]| {
             let modes: Vec<String> = modes.iter().map(|it| (*it).to_owned()).collect();
-            Boot::of(&modes).map(|it| mode(it).as_str().to_owned())
+            BootMode::of(&modes).map(|it| mode(it).as_str().to_owned())
         };
         assert_eq!(of(&["bios", "uefi"]).as_deref(), Some("uefi-preferred"));
         assert_eq!(of(&["bios"]).as_deref(), Some("legacy-bios"));

@@ -1,4 +1,9 @@
 //! The calls that make an AMI out of blocks, for an agent's requests and for the converter's own AMI.
 
-pub(crate) mod failed_call;
+mod failed_call;
 pub(crate) mod images;
+pub(crate) mod snapshots;
+
+pub use failed_call::FailedCall;
+pub use images::{BootMode, FoundImage, ImageState, NewImage};
+pub use snapshots::{NewSnapshot, SnapshotState};

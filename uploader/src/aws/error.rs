@@ -121,6 +121,26 @@ impl AwsError {
         }
     }
 
+    /// Of an answer that does not say what it has made: the call may have been carried out.
+    pub(crate) fn without_id(operation: &'static str, what: &str) -> AwsError {
+        AwsError {
+            operation,
+            kind: Kind::Unavailable,
+            code: String::new(),
+            message: format!("the answer names no {what}"),
+        }
+    }
+
+    /// Of a call that could not even be put together.
+    pub(crate) fn unsent(operation: &'static str, error: &dyn Error) -> AwsError {
+        AwsError {
+            operation,
+            kind: Kind::Unavailable,
+            code: String::new(),
+            message: error.to_string(),
+        }
+    }
+
     /// The same of a call about this bucket, which is told by name if S3 refuses it: every call says
     /// whose the bucket has to be, and of one that is another's S3 says no more than "denied".
     pub(crate) fn about(mut self, bucket: &str) -> AwsError {

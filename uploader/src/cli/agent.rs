@@ -295,7 +295,7 @@ fn line_of(action: &Action) -> Option<String> {
             Some(format!("request for {}@{}", image.name, image.digest))
         }
         Action::StartSnapshot(new) => Some(match &new.parent {
-            Some(parent) => format!("starts a snapshot on {}", parent.snapshot),
+            Some(parent) => format!("starts a snapshot on {parent}"),
             None => format!("starts a snapshot of {} GiB", new.gib),
         }),
         Action::PutBlocks { snapshot, .. } => Some(format!("puts blocks into {snapshot}")),

@@ -7,13 +7,11 @@ use super::ConverterError;
 use super::current::{self, Current, Found, Stored};
 use super::make::{self, Made, Order};
 use super::version::is_older;
-use crate::agent::machine::action::Boot;
-use crate::agent::record::Parent;
 use crate::agent::vault_key;
+use crate::ami::BootMode;
 use crate::aws::{AwsError, Kind, Session, ec2};
 use crate::blocks::{self, BlockPlan, Limits};
 use crate::image::ImageDigest;
-use crate::request::ImageRef;
 use crate::vault::Vault;
 use aws_sdk_ec2::types::SnapshotState;
 use imgtool::pack::Manifest;
@@ -62,12 +60,12 @@ pub struct Make {
     whole: BlockPlan,
     kms_key: String,
     gib: u32,
-    boot: Boot,
+    boot: BootMode,
 }
 
 #[derive(Debug)]
 struct Base {
-    parent: Parent,
+    parent: String,
     plan: BlockPlan,
 }
 
@@ -118,10 +116,10 @@ pub async fn plan(vault: &Vault, image: &Image, force: bool) -> Result<Plan, Con
         None => None,
     };
     let whole = blocks::plan(&image.manifest, None)?;
-    let boot = Boot::of(&image.manifest.boot_modes)
+    let boot = BootMode::of(&image.manifest.boot_modes)
         .ok_or_else(|| ConverterError::Step("the image boots on nothing".to_owned()))?;
     let make = Make {
-        parent: base.as_ref().map(|it| it.parent.snapshot.clone()),
+        parent: base.as_ref().map(|it| it.parent.clone()),
         blocks: base.as_ref().map_or(&whole, |it| &it.plan).puts.len(),
         base,
         whole,
@@ -174,13 +172,7 @@ async fn base(
         return Ok(None);
     };
     Ok(Some(Base {
-        parent: Parent {
-            snapshot: current.snapshot.clone(),
-            image: ImageRef {
-                name: earlier.name.clone(),
-                digest: current.digest,
-            },
-        },
+        parent: current.snapshot.clone(),
         plan,
     }))
 }

@@ -4,10 +4,9 @@
 use super::ConverterError;
 use super::bootstrap::Image;
 use super::tags;
-use crate::agent::machine::action::{Boot, Event, Fault, NewImage, NewSnapshot, SnapshotState};
-use crate::agent::record::Parent;
-use crate::agent::snapshots;
-use crate::ami::images;
+use crate::ami::images::Registered;
+use crate::ami::snapshots::{Completed, Deleted, Started};
+use crate::ami::{BootMode, FailedCall, NewImage, NewSnapshot, SnapshotState, images, snapshots};
 use crate::aws::{AwsError, Session};
 use crate::blocks::{self, BlockPlan, Limits};
 use crate::polling::Polling;
@@ -34,10 +33,10 @@ pub(super) struct Order<'a> {
     pub(super) image: &'a Image,
     /// ARN of the key.
     pub(super) kms_key: &'a str,
-    pub(super) parent: Option<Parent>,
+    pub(super) parent: Option<String>,
     pub(super) plan: &'a BlockPlan,
     pub(super) gib: u32,
-    pub(super) boot: Boot,
+    pub(super) boot: BootMode,
     pub(super) limits: &'a Limits,
     /// Of nobody else.
     pub(super) random: [u8; 16],
@@ -67,19 +66,13 @@ fn step(what: &str, why: &str) -> Stopped {
     Stopped::Error(ConverterError::Step(format!("{what}: {why}")))
 }
 
-/// A step that ended in an event that was not hoped for.
-fn stopped(what: &str, event: Event) -> Stopped {
-    match event {
-        Event::Fault(Fault {
-            text,
-            sign_in: Some(sign_in),
-            ..
-        }) => {
-            let why = format!("{what}: {text}");
-            Stopped::Error(ConverterError::SignedOut { why, sign_in })
-        }
-        event => step(what, &said(event)),
-    }
+/// A step whose call failed.
+fn failed(what: &str, call: FailedCall) -> Stopped {
+    let why = format!("{what}: {}", call.text);
+    Stopped::Error(match call.sign_in {
+        Some(sign_in) => ConverterError::SignedOut { why, sign_in },
+        None => ConverterError::Step(why),
+    })
 }
 
 impl Order<'_> {
@@ -126,9 +119,12 @@ impl Order<'_> {
         let session = self.session;
         let new = self.new_snapshot();
         let snapshot = match patiently(cancel, || snapshots::start(session, &new)).await {
-            Event::Snapshot(id) => id,
-            Event::ParentGone if new.parent.is_some() => return Err(Stopped::Parent),
-            event => return Err(stopped("no snapshot can be started", event)),
+            Ok(Started::Snapshot(id)) => id,
+            Ok(Started::ParentRefused) if new.parent.is_some() => return Err(Stopped::Parent),
+            Ok(Started::ParentRefused) => {
+                return Err(step("no snapshot can be started", "its token is taken"));
+            }
+            Err(call) => return Err(failed("no snapshot can be started", call)),
         };
         made.snapshot = Some(snapshot.clone());
         blocks::put_blocks_of_file(
@@ -147,28 +143,25 @@ impl Order<'_> {
             snapshots::complete(session, &snapshot, count, linear)
         });
         match completed.await {
-            Event::Sealed => {
+            Ok(Completed::Accepted) => {
                 let late = "EBS does not complete it";
                 self.until_completed(&snapshot, MAX_WAIT, late, cancel)
                     .await?;
             }
             // It may be completed: by a try before this one, whose answer was lost.
-            Event::NotPending => {
+            Ok(Completed::NotPending) => {
                 let refused = "EBS refuses to complete it";
                 self.until_completed(&snapshot, WAIT_IF_REFUSED, refused, cancel)
                     .await?;
             }
-            event => {
-                return Err(stopped(&format!("{snapshot} can't be completed"), event));
+            Err(call) => {
+                return Err(failed(&format!("{snapshot} can't be completed"), call));
             }
         }
         let new = self.new_image(&snapshot);
         let ami = match patiently(cancel, || images::register(session, &new)).await {
-            Event::Registered(id) => id,
-            event => match self.registered(&new, &event).await {
-                Some(id) => id,
-                None => return Err(stopped("no AMI can be registered", event)),
-            },
+            Ok(Registered::Image(id)) => id,
+            answer => self.registered_before(&new, answer).await?,
         };
         made.ami = Some(ami.clone());
         self.until_available(&ami, cancel).await?;
@@ -218,23 +211,37 @@ impl Order<'_> {
 
     /// The AMI that a try before this one registered, and whose answer was lost. Nobody else has its
     /// name: it is a random one.
-    async fn registered(&self, new: &NewImage, event: &Event) -> Option<String> {
-        match event {
-            Event::NameTaken => {}
-            Event::Fault(fault) if fault.is_transient => {}
-            _ => return None,
-        }
+    async fn registered_before(
+        &self,
+        new: &NewImage,
+        answer: Result<Registered, FailedCall>,
+    ) -> Result<String, Stopped> {
+        const WHAT: &str = "no AMI can be registered";
+        let why = match answer {
+            Ok(Registered::Image(id)) => return Ok(id),
+            Ok(Registered::NameTaken) => step(WHAT, "its name is taken"),
+            Ok(Registered::SnapshotNotReady) => {
+                let why = "AWS says that its snapshot is in another state";
+                return Err(step(WHAT, why));
+            }
+            Err(call) if call.is_transient => failed(WHAT, call),
+            Err(call) => return Err(failed(WHAT, call)),
+        };
         // Nor does Ctrl-C end this: what is found has to be taken away.
         let never = CancellationToken::new();
         for _ in 0..LOOKS_FOR_IMAGE {
             let found = patiently(&never, || images::find(self.session, &new.name)).await;
-            if let Event::Image(Some(found)) = found {
-                return (found.snapshot == new.snapshot).then_some(found.id);
+            if let Ok(Some(found)) = found {
+                return if found.snapshot == new.snapshot {
+                    Ok(found.id)
+                } else {
+                    Err(why)
+                };
             }
             // EC2 may not list a new one at once.
             sleep(LOOK_EVERY).await;
         }
-        None
+        Err(why)
     }
 
     /// Looks for so long whether a snapshot is complete; `late` is what is said if it is not.
@@ -247,14 +254,14 @@ impl Order<'_> {
     ) -> Result<(), Stopped> {
         let mut waited = Duration::ZERO;
         while waited < most {
-            match patiently(cancel, || snapshots::look(self.session, id)).await {
-                Event::SnapshotIs(SnapshotState::Completed) => return Ok(()),
+            match patiently(cancel, || snapshots::state(self.session, id)).await {
+                Ok(SnapshotState::Completed) => return Ok(()),
                 // EC2 may not know a new one for a minute or so.
-                Event::SnapshotIs(SnapshotState::Pending | SnapshotState::NotFound) => {}
-                Event::SnapshotIs(SnapshotState::Error) => {
+                Ok(SnapshotState::Pending | SnapshotState::NotFound) => {}
+                Ok(SnapshotState::Error) => {
                     return Err(step(id, "EBS says that the snapshot is of no use"));
                 }
-                event => return Err(stopped(id, event)),
+                Err(call) => return Err(failed(id, call)),
             }
             waited += next_look(waited, cancel).await?;
         }
@@ -297,63 +304,38 @@ async fn pause(time: Duration, cancel: &CancellationToken) -> Result<(), Convert
 }
 
 /// Calls again while that may help. Credentials don't get better by it.
-async fn patiently<F: Future<Output = Event>>(
+async fn patiently<T, F: Future<Output = Result<T, AwsError>>>(
     cancel: &CancellationToken,
     call: impl Fn() -> F,
-) -> Event {
+) -> Result<T, FailedCall> {
     for seconds in PAUSES {
-        match call().await {
-            Event::Fault(fault) if fault.is_transient && fault.sign_in.is_none() => {
-                tracing::debug!(fault.text, "again");
+        match call().await.map_err(FailedCall::from) {
+            Err(failed) if failed.is_transient && failed.sign_in.is_none() => {
+                tracing::debug!(failed.text, "again");
                 if pause(Duration::from_secs(seconds), cancel).await.is_err() {
-                    return Event::Fault(fault);
+                    return Err(failed);
                 }
             }
-            event => return event,
+            answer => return answer,
         }
     }
-    call().await
-}
-
-/// What an event that was not hoped for says.
-fn said(event: Event) -> String {
-    match event {
-        Event::Fault(fault) => fault.text,
-        Event::NotPending => "AWS says that its snapshot is in another state".to_owned(),
-        Event::NameTaken => "its name is taken".to_owned(),
-        event => format!("{event:?}"),
-    }
+    call().await.map_err(FailedCall::from)
 }
 
 /// Takes away what was made. Gives what could not be.
 pub(super) async fn undo(session: &Session, made: &Made) -> Vec<String> {
     let (mut left, never) = (Vec::new(), CancellationToken::new());
     if let Some(ami) = &made.ami
-        && let Err(error) = deregister(session, ami).await
+        && let Err(error) = images::deregister(session, ami).await
     {
         left.push(format!("{ami} ({error})"));
     }
     if let Some(snapshot) = &made.snapshot {
         match patiently(&never, || snapshots::delete(session, snapshot)).await {
-            Event::Deleted | Event::Missing => {}
-            event => left.push(format!("{snapshot} ({})", said(event))),
+            Ok(Deleted::Gone | Deleted::Missing) => {}
+            Ok(Deleted::InUse) => left.push(format!("{snapshot} (an image needs it)")),
+            Err(failed) => left.push(format!("{snapshot} ({failed})")),
         }
     }
     left
-}
-
-/// Deregisters an AMI; it is no error if it is gone already.
-pub(super) async fn deregister(session: &Session, ami: &str) -> Result<(), AwsError> {
-    let answer = session
-        .ec2
-        .deregister_image()
-        .image_id(ami)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DeregisterImage", error));
-    match answer {
-        Ok(_) => Ok(()),
-        Err(error) if error.code.starts_with("InvalidAMIID.") => Ok(()),
-        Err(error) => Err(error),
-    }
 }

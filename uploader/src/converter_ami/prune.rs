@@ -3,6 +3,7 @@
 
 use super::current;
 use super::{ConverterError, make, tags};
+use crate::ami::images::deregister;
 use crate::aws::ec2::instances::{self, Instance};
 use crate::aws::{AwsError, Kind, ec2};
 use crate::image::ImageDigest;
@@ -135,7 +136,7 @@ pub async fn carry_out(vault: &Vault, prune: &Prune) -> Result<Vec<String>, Conv
             // It was made the converter's meanwhile.
             continue;
         }
-        make::deregister(&vault.session, ami).await?;
+        deregister(&vault.session, ami).await?;
         let made = make::Made {
             snapshot: snapshot.clone(),
             ami: None,

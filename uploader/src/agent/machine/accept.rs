@@ -1,7 +1,7 @@
 //! From a message to the record, and from the record to what is to be done next.
 
+use super::action::{Action, Outcome};
 use super::{Machine, Next, State, Step};
-use crate::agent::machine::action::{Action, Outcome};
 use crate::agent::record::{Phase, Record, Start, Stored};
 use std::time::Duration;
 use time::OffsetDateTime;

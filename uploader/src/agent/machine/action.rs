@@ -1,6 +1,7 @@
 //! What the state machine asks for, and what it is told: its whole view of AWS.
 
 use crate::agent::record::{Parent, Record, Stored};
+use crate::ami::{BootMode, FailedCall, FoundImage, NewImage, NewSnapshot, SnapshotState};
 use crate::request::ImageRef;
 use std::time::Duration;
 use uuid::Uuid;
@@ -155,21 +156,7 @@ pub enum Event {
     /// Time has passed.
     Woken,
     /// It did not work; whether it was carried out is not known.
-    Fault(Fault),
-}
-
-/// A call that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// What was called, and what came of it.
-    pub text: String,
-    /// Whether it may help to try again later.
-    pub is_transient: bool,
-    /// Whether the caller may not do this.
-    pub is_denied: bool,
-    /// If AWS does not take the caller's credentials: what a person can do about it. An agent waits
-    /// until somebody has; a person who sits there is told at once.
-    pub sign_in: Option<String>,
+    Failed(FailedCall),
 }
 
 /// Of a manifest, what the machine has to know.
@@ -178,104 +165,7 @@ pub struct Facts {
     /// Size of the volume.
     pub gib: u32,
     /// How the image boots.
-    pub boot: Boot,
-}
-
-/// How an image boots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Boot {
-    /// BIOS only.
-    Bios,
-    /// UEFI only.
-    Uefi,
-    /// Both.
-    Both,
-}
-
-impl Boot {
-    /// As a manifest says it.
-    pub fn of(modes: &[String]) -> Option<Boot> {
-        let has = |mode: &str| modes.iter().any(|it| it == mode);
-        let only_known = modes.iter().all(|it| it == "bios" || it == "uefi");
-        match (has("bios"), has("uefi")) {
-            _ if !only_known => None,
-            (true, true) => Some(Boot::Both),
-            (true, false) => Some(Boot::Bios),
-            (false, true) => Some(Boot::Uefi),
-            (false, false) => None,
-        }
-    }
-}
-
-/// A snapshot to be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewSnapshot {
-    /// Two calls with the same token start one snapshot.
-    pub token: String,
-    /// What it is based on.
-    pub parent: Option<Parent>,
-    /// The key.
-    pub kms_key: String,
-    /// Size of the volume.
-    pub gib: u32,
-    /// Description.
-    pub description: String,
-    /// Tags.
-    pub tags: Vec<(String, String)>,
-}
-
-/// An image to be registered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewImage {
-    /// Its name.
-    pub name: String,
-    /// Its description.
-    pub description: String,
-    /// Its root.
-    pub snapshot: String,
-    /// Size of the root.
-    pub gib: u32,
-    /// How it boots.
-    pub boot: Boot,
-    /// Tags.
-    pub tags: Vec<(String, String)>,
-}
-
-/// An image that was found by its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundImage {
-    /// Its id.
-    pub id: String,
-    /// Its root's snapshot.
-    pub snapshot: String,
-    /// Its tag `image-vault:request`.
-    pub request: Option<String>,
-    /// How far it is.
-    pub state: ImageState,
-}
-
-/// How far an image is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageState {
-    /// Not yet.
-    Pending,
-    /// There.
-    Available,
-    /// Of no use.
-    Failed,
-}
-
-/// What a snapshot is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotState {
-    /// It takes blocks, or is on its way to completion.
-    Pending,
-    /// It is whole.
-    Completed,
-    /// Of no use.
-    Error,
-    /// Not there, or not there yet.
-    NotFound,
+    pub boot: BootMode,
 }
 
 /// How the work on a message ended.

@@ -1,9 +1,10 @@
 //! How a message leaves an agent's hands: done, refused, or laid aside.
 
+use super::action::{Action, Outcome};
 use super::make::GRACE;
 use super::{Machine, Next, State, Step};
-use crate::agent::machine::action::{Action, Fault, FoundImage, ImageState, Outcome};
 use crate::agent::record::Phase;
+use crate::ami::{FailedCall, FoundImage, ImageState};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -14,19 +15,19 @@ const USER_SEEN: Duration = Duration::from_secs(15);
 
 impl Machine {
     /// A call that failed, by where.
-    pub(super) fn fault(
+    pub(super) fn failed(
         &self,
         state: State,
         step: Step,
-        fault: Fault,
+        failed: FailedCall,
         now: OffsetDateTime,
     ) -> Next {
         let is_believed = !matches!(step, Step::Verify);
         match step {
             // A snapshot that can't be deleted is named; one that can't be now is tried later.
-            Step::Delete(id) | Step::FindUser(id) if !fault.is_transient => {
+            Step::Delete(id) | Step::FindUser(id) if !failed.is_transient => {
                 let mut state = state;
-                state.left.push(format!("{id}: {}", fault.text));
+                state.left.push(format!("{id}: {}", failed.text));
                 self.delete_next(state, now)
             }
             Step::Manifest
@@ -38,17 +39,17 @@ impl Machine {
             | Step::Discard { .. }
             | Step::Register
             | Step::FindImage => match &state.stored {
-                Some(stored) if !fault.is_transient => {
-                    let record = stored.record.clone().failing(&fault.text);
+                Some(stored) if !failed.is_transient => {
+                    let record = stored.record.clone().failing(&failed.text);
                     state.write(record, now)
                 }
                 Some(stored) => {
                     // For `uploader requests`: if it can't be written, it is not.
-                    let record = stored.record.clone().troubled(&fault.text);
+                    let record = stored.record.clone().troubled(&failed.text);
                     let (state, action) = state.write(record, now);
-                    state.to(Step::Note(fault), action)
+                    state.to(Step::Note(failed), action)
                 }
-                None => state.release(&fault.text),
+                None => state.release(&failed.text),
             },
             Step::DeleteMessage(outcome) => {
                 // It comes again, and is found to be done.
@@ -57,14 +58,17 @@ impl Machine {
             Step::Release(outcome) | Step::Done(outcome) => state.done(outcome),
             // Each time the same, before anything could be written down: the dead letter says why.
             Step::Verify | Step::ReadRecord | Step::Write(_)
-                if !fault.is_transient && state.receives > self.max_receives =>
+                if !failed.is_transient && state.receives > self.max_receives =>
             {
-                let reason = format!("given up after {} tries: {}", self.max_receives, fault.text);
+                let reason = format!(
+                    "given up after {} tries: {}",
+                    self.max_receives, failed.text
+                );
                 let id = state.id().filter(|_| is_believed);
                 state.reject(id, &reason)
             }
             // Of records and queues nothing is final: without them nothing can be written down.
-            _ => state.release(&fault.text),
+            _ => state.release(&failed.text),
         }
     }
 

@@ -1,11 +1,10 @@
 //! The snapshot and the image.
 
+use super::action::{Action, Facts};
 use super::{Machine, Next, State, Step};
-use crate::agent::machine::action::{
-    Action, Facts, FoundImage, ImageState, NewImage, NewSnapshot, SnapshotState,
-};
 use crate::agent::record::{Parent, Record, Start};
 use crate::agent::tags;
+use crate::ami::{FoundImage, ImageState, NewImage, NewSnapshot, SnapshotState};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -48,7 +47,7 @@ impl Machine {
     ) -> Action {
         Action::StartSnapshot(Box::new(NewSnapshot {
             token: format!("{}-{}", record.id, record.attempt),
-            parent: start.parent.clone(),
+            parent: start.parent.as_ref().map(|parent| parent.snapshot.clone()),
             kms_key: start.kms_key.clone(),
             gib: facts.gib,
             description: tags::snapshot_description(&record.id, record.attempt),

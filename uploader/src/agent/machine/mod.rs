@@ -19,9 +19,10 @@ mod make;
 mod model;
 
 use crate::agent::record::{Record, Stored};
+use crate::ami::FailedCall;
 use crate::polling::Polling;
 use crate::request::{Opened, Whereabouts};
-use action::{Action, Event, Facts, Fault, Outcome};
+use action::{Action, Event, Facts, Outcome};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -116,7 +117,7 @@ enum Step {
     },
     DeleteMessage(Outcome),
     /// Trouble is being written down.
-    Note(Fault),
+    Note(FailedCall),
     Release(Outcome),
     Done(Outcome),
 }
@@ -163,7 +164,7 @@ impl Machine {
     pub fn step(&self, mut state: State, event: Event, now: OffsetDateTime) -> Next {
         let step = std::mem::replace(&mut state.step, Step::ReadRecord);
         match (step, event) {
-            (step, Event::Fault(fault)) => self.fault(state, step, fault, now),
+            (step, Event::Failed(failed)) => self.failed(state, step, failed, now),
             (Step::Verify, Event::Verified(is_right)) => self.verified(state, is_right),
             (Step::ReadRecord, Event::Record(stored)) => self.read(state, stored, now),
             (Step::Write(record), Event::Written(etag)) => {
@@ -218,7 +219,7 @@ impl Machine {
             (Step::DeadLetter { reason }, Event::Sent) => self.dead_letter_sent(state, reason, now),
             (Step::DeleteMessage(outcome), Event::MessageDeleted)
             | (Step::Release(outcome), Event::Released) => state.done(outcome),
-            (Step::Note(fault), _) => state.release(&fault.text),
+            (Step::Note(failed), _) => state.release(&failed.text),
             (Step::Done(outcome), _) => state.done(outcome),
             // An answer to something else: an executor that is not ours. What is recorded counts.
             (_, _) => state.read_again(),

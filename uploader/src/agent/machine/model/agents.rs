@@ -2,8 +2,9 @@
 //! or does harm to it or to its surroundings.
 
 use super::world::{Receipt, World};
-use crate::agent::machine::action::{Action, Event, Fault, Outcome};
+use crate::agent::machine::action::{Action, Event, Outcome};
 use crate::agent::machine::{Delivery, Machine, State};
+use crate::ami::FailedCall;
 use crate::request::{AmiSpec, DEFAULT_LIFE, Envelope, ImageRef, Request, Whereabouts};
 use crate::vault::Names;
 use time::macros::datetime;
@@ -233,7 +234,7 @@ fn request(now: OffsetDateTime) -> (Request, String) {
 }
 
 fn fault(is_transient: bool) -> Event {
-    Event::Fault(Fault {
+    Event::Failed(FailedCall {
         text: "as the model wants it".to_owned(),
         is_transient,
         is_denied: false,

@@ -1,7 +1,8 @@
 //! How often an agent looks at what takes its time: soon at first, and then more and more seldom.
 
 use super::agents::{Model, T0};
-use crate::agent::machine::action::{Action, Event, ImageState, Outcome, SnapshotState};
+use crate::agent::machine::action::{Action, Event, Outcome};
+use crate::ami::{ImageState, SnapshotState};
 use std::time::Duration;
 use time::OffsetDateTime;
 

@@ -3,8 +3,9 @@
 
 use super::agents::{Model, Op, T0};
 use super::world::{Image, Snapshot};
-use crate::agent::machine::action::{ImageState, Outcome, SnapshotState};
+use crate::agent::machine::action::Outcome;
 use crate::agent::record::Phase;
+use crate::ami::{ImageState, SnapshotState};
 use crate::request::{DEFAULT_LIFE, Envelope};
 use proptest::prelude::*;
 use time::Duration;

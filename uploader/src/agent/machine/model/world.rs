@@ -1,11 +1,10 @@
 //! AWS as the machine sees it: snapshots with tokens, images with names, a record with ETags, and a
 //! queue with redelivery.
 
-use crate::agent::machine::action::{
-    Action, Boot, Event, Facts, FoundImage, ImageState, SnapshotState,
-};
+use crate::agent::machine::action::{Action, Event, Facts};
 use crate::agent::record::{Parent, Phase, Stored};
 use crate::agent::tags;
+use crate::ami::{BootMode, FoundImage, ImageState, SnapshotState};
 use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime};
 
@@ -201,7 +200,7 @@ impl World {
             }
             Action::FetchManifest(_) => Event::Manifest(Facts {
                 gib: 2,
-                boot: Boot::Both,
+                boot: BootMode::Both,
             }),
             Action::FindParent { image, .. } => {
                 Event::Parent((self.parent && self.parent_manifest).then(|| Parent {

@@ -1,10 +1,11 @@
 //! Manifests, and the blocks that they name: what goes into a snapshot.
 
-use super::machine::action::{Boot, Event, Facts};
+use super::machine::action::Facts;
 use super::record::{Parent, Progress};
 use super::{Clock, journal};
-use crate::ami::failed_call as fault;
-use crate::aws::{Kind, Session};
+use crate::ami::snapshots::{self, Completed};
+use crate::ami::{BootMode, FailedCall};
+use crate::aws::{AwsError, Kind, Session};
 use crate::blocks::{self, BlockPlan, Limits, PutError};
 use crate::request::ImageRef;
 use crate::vault::images::{StoreError, fetch_manifest};
@@ -25,9 +26,9 @@ const STRETCH: usize = 2048;
 /// Largest volume of gp3, in GiB.
 const MAX_GIB: u64 = 16_384;
 
-/// What an agent remembers of the image in its hands.
+/// What an agent remembers of the image that it makes an AMI of, between the calls for it.
 #[derive(Default)]
-pub(super) struct Converter {
+pub(super) struct ImageContent {
     manifest: Option<(ImageRef, Arc<Manifest>)>,
     /// Of the snapshot that blocks were put into last: their number and checksum.
     put: Option<(String, usize, [u8; 32])>,
@@ -45,26 +46,31 @@ pub(super) struct Target<'a> {
     pub(super) cancel: &'a CancellationToken,
 }
 
-impl Converter {
+/// What came of putting blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    /// All are there.
+    Done,
+    /// What the parent holds is not known: its manifest is gone or broken.
+    ParentUnknown,
+    /// The snapshot takes none.
+    NotPending,
+}
+
+impl ImageContent {
     /// Fetches and checks a manifest.
     pub(super) async fn fetch(
         &mut self,
         session: &Session,
         names: &Names,
         image: &ImageRef,
-    ) -> Event {
+    ) -> Result<Facts, FailedCall> {
         let manifest =
-            match fetch_manifest(&Vault::of(session, names), &image.name, &image.digest).await {
-                Ok(manifest) => manifest,
-                Err(error) => return store_fault(&error),
-            };
-        match facts(&manifest) {
-            Ok(facts) => {
-                self.manifest = Some((image.clone(), Arc::new(manifest)));
-                Event::Manifest(facts)
-            }
-            Err(why) => fault::permanent(format!("the image {}: {why}", image.name)),
-        }
+            fetch_manifest(&Vault::of(session, names), &image.name, &image.digest).await?;
+        let facts = facts(&manifest)
+            .map_err(|why| FailedCall::permanent(format!("the image {}: {why}", image.name)))?;
+        self.manifest = Some((image.clone(), Arc::new(manifest)));
+        Ok(facts)
     }
 
     /// Puts the blocks of an image that its parent does not have.
@@ -73,11 +79,11 @@ impl Converter {
         target: &Target<'_>,
         image: &ImageRef,
         parent: Option<&Parent>,
-    ) -> Event {
+    ) -> Result<Put, FailedCall> {
         let Target { session, names, .. } = target;
         let manifest = match &self.manifest {
             Some((of, manifest)) if of == image => Arc::clone(manifest),
-            _ => return fault::transient("the manifest was not fetched"),
+            _ => return Err(FailedCall::transient("the manifest was not fetched")),
         };
         let earlier = match parent {
             None => None,
@@ -85,18 +91,19 @@ impl Converter {
                 let ImageRef { name, digest } = &parent.image;
                 match fetch_manifest(&Vault::of(session, names), name, digest).await {
                     Ok(manifest) => Some(manifest),
-                    Err(error) => match store_fault(&error) {
-                        Event::Fault(fault) if fault.is_transient => return Event::Fault(fault),
+                    Err(error) => {
+                        let failed = FailedCall::from(error);
+                        if failed.is_transient {
+                            return Err(failed);
+                        }
                         // Missing or broken: without a parent, then.
-                        _ => return Event::ParentGone,
-                    },
+                        return Ok(Put::ParentUnknown);
+                    }
                 }
             }
         };
-        let plan = match blocks::plan(&manifest, earlier.as_ref()) {
-            Ok(plan) => plan,
-            Err(error) => return fault::permanent(error.to_string()),
-        };
+        let plan = blocks::plan(&manifest, earlier.as_ref())
+            .map_err(|error| FailedCall::permanent(error.to_string()))?;
         drop(earlier);
         self.put = Some((
             target.snapshot.to_owned(),
@@ -104,21 +111,27 @@ impl Converter {
             plan.linear_checksum,
         ));
         match target.put_all(&manifest, &plan).await {
-            Ok(()) => Event::Put,
-            Err(PutError::SnapshotGone { .. }) => Event::NotPending,
-            Err(PutError::Aws(error)) => fault::of(&error),
-            Err(error) if error.is_permanent() => fault::permanent(Chain(&error).to_string()),
-            Err(error) => fault::transient(Chain(&error).to_string()),
+            Ok(()) => Ok(Put::Done),
+            Err(PutError::SnapshotGone { .. }) => Ok(Put::NotPending),
+            Err(PutError::Aws(error)) => Err(error.into()),
+            Err(error) if error.is_permanent() => {
+                Err(FailedCall::permanent(Chain(&error).to_string()))
+            }
+            Err(error) => Err(FailedCall::transient(Chain(&error).to_string())),
         }
     }
 
     /// Completes the snapshot that blocks were just put into.
-    pub(super) async fn complete(&self, session: &Session, snapshot: &str) -> Event {
+    pub(super) async fn complete(
+        &self,
+        session: &Session,
+        snapshot: &str,
+    ) -> Result<Completed, AwsError> {
         match &self.put {
             Some((of, count, linear)) if of == snapshot => {
-                super::snapshots::complete(session, snapshot, *count, linear).await
+                snapshots::complete(session, snapshot, *count, linear).await
             }
-            _ => Event::NotPending,
+            _ => Ok(Completed::NotPending),
         }
     }
 }
@@ -214,7 +227,7 @@ fn facts(manifest: &Manifest) -> Result<Facts, String> {
             manifest.architecture
         ));
     }
-    let boot = Boot::of(&manifest.boot_modes)
+    let boot = BootMode::of(&manifest.boot_modes)
         .ok_or_else(|| format!("boot modes {:?} are none", manifest.boot_modes))?;
     let gib = manifest.size.div_ceil(1 << 30).max(1);
     let gib = u32::try_from(gib)
@@ -229,14 +242,17 @@ fn facts(manifest: &Manifest) -> Result<Facts, String> {
     Ok(Facts { gib, boot })
 }
 
-fn store_fault(error: &StoreError) -> Event {
-    match error {
-        StoreError::Aws(error) if error.kind == Kind::NotFound => {
-            fault::transient(error.to_string())
+impl From<StoreError> for FailedCall {
+    fn from(error: StoreError) -> FailedCall {
+        match error {
+            // The vault's bucket: a manifest that is missing is `NoImage`.
+            StoreError::Aws(error) if error.kind == Kind::NotFound => {
+                FailedCall::transient(error.to_string())
+            }
+            StoreError::Aws(error) => error.into(),
+            error if error.is_transient() => FailedCall::transient(Chain(&error).to_string()),
+            error => FailedCall::permanent(Chain(&error).to_string()),
         }
-        StoreError::Aws(error) => fault::of(error),
-        error if error.is_transient() => fault::transient(Chain(error).to_string()),
-        error => fault::permanent(Chain(error).to_string()),
     }
 }
 

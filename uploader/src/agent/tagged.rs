@@ -1,0 +1,150 @@
+//! Snapshots that agents made, by their tags: a request's own, and those that another can be based on.
+
+use super::journal::{self, JournalError};
+use super::record::{Parent, Phase};
+use super::tags;
+use crate::aws::{AwsError, Kind, Session};
+use crate::request::ImageRef;
+use crate::vault::Names;
+use aws_sdk_ec2::types::{Filter, Snapshot, SnapshotState};
+use uuid::Uuid;
+
+/// Most snapshots of one request, or one image, that are looked at.
+const MAX_SNAPSHOTS: usize = 1000;
+/// Most of them that are asked about as parents.
+const MAX_PARENTS: usize = 10;
+
+/// Ids of the snapshots that agents made for a request.
+pub(super) async fn list(
+    session: &Session,
+    names: &Names,
+    id: &Uuid,
+) -> Result<Vec<String>, AwsError> {
+    let found = with_tag(session, names, tags::REQUEST, &id.to_string()).await?;
+    let ours = found
+        .iter()
+        .filter(|snapshot| request_of(snapshot) == Some(*id));
+    Ok(ours
+        .filter_map(|snapshot| snapshot.snapshot_id().map(str::to_owned))
+        .collect())
+}
+
+/// The newest snapshot of an image that another can be based on: it is complete, has the key, fits,
+/// belongs to a finished request, and its manifest is in the vault.
+pub(super) async fn find_parent(
+    session: &Session,
+    names: &Names,
+    image: &ImageRef,
+    kms_key: &str,
+    gib: u32,
+) -> Result<Option<Parent>, AwsError> {
+    let mut found = with_tag(session, names, tags::IMAGE, &image.name).await?;
+    found.retain(|it| {
+        let fits = it
+            .volume_size()
+            .is_some_and(|it| i64::from(it) <= i64::from(gib));
+        it.state() == Some(&SnapshotState::Completed)
+            && it.encrypted() == Some(true)
+            && it.kms_key_id() == Some(kms_key)
+            && fits
+    });
+    found.sort_by_key(|it| std::cmp::Reverse(it.start_time().map(|it| it.secs())));
+    for snapshot in found.iter().take(MAX_PARENTS) {
+        let parent = vouched(session, names, snapshot).await?;
+        if parent
+            .as_ref()
+            .is_some_and(|parent| parent.image.name == image.name)
+        {
+            return Ok(parent);
+        }
+    }
+    Ok(None)
+}
+
+/// A snapshot as the vault's own records know it. Tags alone are not believed: whoever may tag could
+/// pass any snapshot off as any image.
+async fn vouched(
+    session: &Session,
+    names: &Names,
+    snapshot: &Snapshot,
+) -> Result<Option<Parent>, AwsError> {
+    let (Some(id), Some(request)) = (snapshot.snapshot_id(), request_of(snapshot)) else {
+        return Ok(None);
+    };
+    let stored = match journal::read(session, names, &request).await {
+        Ok(stored) => stored,
+        Err(JournalError::Broken { .. }) => None,
+        Err(JournalError::Aws(error)) => return Err(error),
+    };
+    let record = stored
+        .map(|it| it.record)
+        .filter(|it| it.phase == Phase::Finished && it.snapshot.as_deref() == Some(id));
+    let Some(record) = record else {
+        return Ok(None);
+    };
+    let key = Names::manifest_key(&record.image.name, &record.image.digest);
+    let head = session
+        .s3
+        .head_object()
+        .bucket(names.bucket())
+        .key(key)
+        .expected_bucket_owner(&names.account)
+        .send()
+        .await
+        .map_err(|error| AwsError::new("s3 HeadObject", error));
+    match head {
+        Ok(_) => Ok(Some(Parent {
+            snapshot: id.to_owned(),
+            image: record.image,
+        })),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The account's own snapshots of this vault that have a tag.
+pub(super) async fn with_tag(
+    session: &Session,
+    names: &Names,
+    key: &str,
+    value: &str,
+) -> Result<Vec<Snapshot>, AwsError> {
+    let filter = |key: &str, value: &str| {
+        Filter::builder()
+            .name(format!("tag:{key}"))
+            .values(value)
+            .build()
+    };
+    let mut pages = session
+        .ec2
+        .describe_snapshots()
+        .owner_ids("self")
+        .filters(filter(tags::VAULT, &names.vault))
+        .filters(filter(key, value))
+        .into_paginator()
+        .page_size(500)
+        .send();
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| AwsError::new("ec2 DescribeSnapshots", error))?;
+        found.extend(page.snapshots.unwrap_or_default());
+        if found.len() >= MAX_SNAPSHOTS {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The request that an agent made a snapshot for, by its tag and description: a copy has at most
+/// one of them.
+pub(super) fn request_of(snapshot: &Snapshot) -> Option<Uuid> {
+    let tag = snapshot
+        .tags()
+        .iter()
+        .find(|it| it.key() == Some(tags::REQUEST))?;
+    let id = Uuid::try_parse(tag.value()?).ok()?;
+    let description = snapshot.description()?;
+    let of_request = description.strip_prefix(&tags::snapshot_prefix(&id))?;
+    of_request.parse::<u32>().ok()?;
+    Some(id)
+}
