@@ -12,13 +12,15 @@ pub mod idle;
 pub mod journal;
 pub mod machine;
 pub mod queue;
+mod ready;
 pub mod record;
 mod run;
 mod sweep;
 mod tagged;
 pub mod tags;
 
-pub use run::{AgentError, Ready, Told, Until, run, vault_key};
+pub use ready::{AgentError, Ready, vault_key};
+pub use run::{Told, Until, run};
 
 use std::sync::Arc;
 use time::OffsetDateTime;

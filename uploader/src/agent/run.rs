@@ -5,11 +5,10 @@ use super::heartbeat::{Activity, Heart, Heartbeat};
 use super::idle::{Idle, Next};
 use super::machine::action::Action;
 use super::queue::{Message, QueueError, Queues};
+use super::ready::AgentError;
 use super::sweep::sweep;
-use crate::Class;
-use crate::aws::{AwsError, Kind, Session};
-use crate::vault::{Names, Vault};
-use aws_sdk_kms::types::KeyState;
+use crate::aws::AwsError;
+use crate::vault::Vault;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -47,128 +46,6 @@ pub enum Told<'a> {
     Swept(&'a [String]),
     /// The queue does not answer; it is asked again.
     Trouble(&'a AwsError),
-}
-
-/// An agent can't work.
-#[derive(Debug, thiserror::Error)]
-pub enum AgentError {
-    /// The vault's key is not there.
-    #[error("there is no key {alias} in {region}")]
-    NoKey {
-        /// Its alias.
-        alias: String,
-        /// Where.
-        region: String,
-    },
-    /// It is there, and can't be used.
-    #[error("the vault's key {alias} ({arn}) is {state}")]
-    KeyState {
-        /// Its alias.
-        alias: String,
-        /// Its ARN.
-        arn: String,
-        /// `Disabled`, `PendingDeletion`, ….
-        state: String,
-    },
-    /// A queue.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    /// AWS refuses.
-    #[error(transparent)]
-    Aws(#[from] AwsError),
-}
-
-impl AgentError {
-    /// Whose fault it is.
-    pub fn class(&self) -> Class {
-        match self {
-            AgentError::NoKey { .. } | AgentError::KeyState { .. } => Class::Surroundings,
-            AgentError::Queue(error) => error.class(),
-            AgentError::Aws(error) => error.class(),
-        }
-    }
-
-    /// What a person can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            AgentError::NoKey { .. } => {
-                Some("uploader vault init makes what a vault lacks".to_owned())
-            }
-            AgentError::KeyState { .. } => Some(
-                "aws kms enable-key, or cancel-key-deletion; what is in the vault can't be read \
-                 without it"
-                    .to_owned(),
-            ),
-            AgentError::Queue(error) => error.hint(),
-            AgentError::Aws(error) => error.hint(),
-        }
-    }
-}
-
-/// ARN of the key that encrypts a vault.
-///
-/// # Errors
-/// It is not there, can't be used, or KMS refuses.
-pub async fn vault_key(session: &Session, names: &Names) -> Result<String, AgentError> {
-    let alias = names.encryption_alias();
-    let answer = session
-        .kms
-        .describe_key()
-        .key_id(&alias)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("kms DescribeKey", error));
-    let no_key = || AgentError::NoKey {
-        alias: alias.clone(),
-        region: names.region.clone(),
-    };
-    let answer = match answer {
-        Err(error) if error.kind == Kind::NotFound => return Err(no_key()),
-        answer => answer?,
-    };
-    let key = answer.key_metadata.ok_or_else(no_key)?;
-    let arn = key.arn().ok_or_else(no_key)?;
-    match key.key_state() {
-        None | Some(KeyState::Enabled) => Ok(arn.to_owned()),
-        Some(state) => Err(AgentError::KeyState {
-            arn: arn.to_owned(),
-            state: state.as_str().to_owned(),
-            alias,
-        }),
-    }
-}
-
-/// What an agent has to know of its vault before it takes a request.
-#[derive(Clone, Debug)]
-pub struct Ready {
-    /// ARN of the key that encrypts the vault.
-    pub vault_key: String,
-    /// Where requests come from.
-    pub queues: Queues,
-}
-
-impl Ready {
-    /// Asks KMS and SQS, both at the same time.
-    ///
-    /// # Errors
-    /// Key or queues are not there, the key can't be used, or AWS refuses.
-    pub async fn find(session: &Session, names: &Names) -> Result<Ready, AgentError> {
-        // A task of its own: on a slow processor it is the handshakes that take time.
-        let key = tokio::spawn({
-            let (session, names) = (session.clone(), names.clone());
-            async move { vault_key(&session, &names).await }
-        });
-        let queues = Queues::find(session, names).await;
-        let vault_key = match key.await {
-            Ok(key) => key?,
-            // It was lost with its thread.
-            Err(_) => vault_key(session, names).await?,
-        };
-        Ok(Ready {
-            vault_key,
-            queues: queues?,
-        })
-    }
 }
 
 /// Takes messages from the queue until `until` or `cancel` says stop.
