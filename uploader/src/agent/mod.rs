@@ -20,7 +20,7 @@ mod tagged;
 pub mod tags;
 
 pub use ready::{AgentError, Ready, vault_key};
-pub use run::{Told, Until, run};
+pub use run::{Notice, Until, run};
 
 use std::sync::Arc;
 use time::OffsetDateTime;

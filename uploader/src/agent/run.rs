@@ -9,16 +9,20 @@ use super::ready::AgentError;
 use super::sweep::sweep;
 use crate::aws::AwsError;
 use crate::vault::Vault;
-use std::pin::Pin;
+use futures_util::future::{BoxFuture, Fuse, FusedFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::ops::ControlFlow;
 use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Seconds between two looks for what was left behind.
 const SWEEP_EVERY: i64 = 3600;
 /// Longest pause after a queue did not answer, in seconds.
 const MAX_PAUSE: u64 = 60;
-/// How often the loop comes round where nothing happens.
-const COME_ROUND_EVERY: Duration = Duration::from_secs(30);
+/// Longest that the loop waits for something to happen: then it asks the clock again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long the answer to a poll is waited for once the agent was told to stop.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
 
@@ -33,19 +37,19 @@ pub struct Until {
     pub parallel: usize,
 }
 
-/// What there is to say of an agent's work.
+/// What an agent is about to do, or has done.
 #[derive(Debug)]
-pub enum Told<'a> {
+pub enum Notice<'a> {
     /// It is about to ask for its first request.
-    Asks,
-    /// It is about to do this.
+    FirstPoll,
+    /// It is about to do this for a request.
     Action(&'a Action),
     /// It is done with a message.
     Ended(&'a Ended),
-    /// It deleted what was left behind.
+    /// It deleted these snapshots, which were left behind.
     Swept(&'a [String]),
-    /// The queue does not answer; it is asked again.
-    Trouble(&'a AwsError),
+    /// A call failed that is made again later.
+    Retrying(&'a AwsError),
 }
 
 /// Takes messages from the queue until `until` or `cancel` says stop.
@@ -56,13 +60,13 @@ pub async fn run(
     agent: &Agent,
     queues: &Queues,
     until: Until,
-    told: &(dyn Fn(Told<'_>) + Send + Sync),
+    notify: &(dyn Fn(Notice<'_>) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<(), AgentError> {
     let Agent { session, names, .. } = agent;
     let now = (agent.clock)();
     let heartbeat = Heartbeat {
-        activity: activity(until, cancel, &[]),
+        activity: activity(until, cancel, 0),
         ..Heartbeat::new(
             &agent.id,
             now,
@@ -73,240 +77,242 @@ pub async fn run(
     // The queue is asked meanwhile: a request that comes before anybody knows of this agent is taken
     // all the same.
     let heart = Heart::start(&Vault::of(session, names), &agent.clock, heartbeat);
-    let limit = until.idle.map(|it| time::Duration::seconds(it.into()));
-    let run = Run {
+    let limit = until
+        .idle
+        .map(|seconds| time::Duration::seconds(seconds.into()));
+    notify(Notice::FirstPoll);
+    let ended = Run {
         agent,
         queues,
         heart: &heart,
         until,
-        told,
+        notify,
         cancel,
-    };
-    told(Told::Asks);
-    let ended = run.go(Idle::new(limit, now)).await;
+        idle: Idle::new(limit, now),
+        in_hand: FuturesUnordered::new(),
+        poll: Fuse::terminated(),
+        last_sweep: None,
+        retry_after: 1,
+    }
+    .run()
+    .await;
     heart.stop().await;
     ended
 }
 
-/// A request in hand.
-type Work<'a> = Pin<Box<dyn Future<Output = Ended> + Send + 'a>>;
-/// A question to the queue.
-type Poll<'a> = Pin<Box<dyn Future<Output = Result<Option<Message>, QueueError>> + Send + 'a>>;
+/// An answer to a poll.
+type Polled = Result<Option<Message>, QueueError>;
 
 struct Run<'a> {
     agent: &'a Agent,
     queues: &'a Queues,
     heart: &'a Heart,
     until: Until,
-    told: &'a (dyn Fn(Told<'_>) + Send + Sync),
+    notify: &'a (dyn Fn(Notice<'_>) + Send + Sync),
     cancel: &'a CancellationToken,
+    idle: Idle,
+    /// The work on each request that this agent has.
+    in_hand: FuturesUnordered<BoxFuture<'a, Ended>>,
+    /// The question that the queue is asked, or the pause before the next. One that is dropped may have
+    /// been given a message already, which then is hidden for a while: so it is waited for, and only
+    /// for a moment once the agent has to stop.
+    poll: Fuse<BoxFuture<'a, Polled>>,
+    /// When it was looked for what was left behind; `None` before the first poll was answered.
+    last_sweep: Option<OffsetDateTime>,
+    /// Seconds until a queue that did not answer is asked again.
+    retry_after: u64,
 }
 
-/// What happened next.
-enum Happened {
-    /// The queue answered.
-    Polled(Result<Option<Message>, QueueError>),
-    /// A request is done with.
-    Ended(Ended),
-    /// Nothing did.
-    Nothing,
-    /// Somebody said stop.
-    Cancelled,
-}
-
-impl<'a> Run<'a> {
-    async fn go(&self, mut idle: Idle) -> Result<(), AgentError> {
-        let mut working: Vec<Work<'a>> = Vec::new();
-        // A poll that is dropped may have been given a message already, which then is hidden for a
-        // while: one that is asked is waited for, and only for a moment once the agent has to stop.
-        let mut polling: Option<Poll<'a>> = None;
-        let mut last_sweep = None;
-        let mut pause = 1;
+impl Run<'_> {
+    async fn run(mut self) -> Result<(), AgentError> {
         loop {
-            if polling.is_none() {
+            if self.poll.is_terminated() {
                 self.heart.came_round();
-            }
-            if polling.is_none() && !self.cancel.is_cancelled() {
-                let now = (self.agent.clock)();
-                match idle.next(now, working.len()) {
-                    Next::Announce => {
-                        let said = self.heart.say(Activity::Leaving, 0).await.is_ok();
-                        let said = said || self.heart.is_unheard().await;
-                        idle.announced((self.agent.clock)(), said);
-                        continue;
-                    }
-                    Next::Stay => {
-                        // With the next beat at the latest: until then callers wait and look again.
-                        let activity = self.activity(&working);
-                        self.heart.say(activity, working.len()).await.ok();
-                        idle.stayed();
-                        continue;
-                    }
-                    Next::Leave => {
-                        self.sweep_and_tell().await;
-                        return Ok(());
-                    }
-                    // The first look is short: then there is time to look around.
-                    Next::Poll(_) if last_sweep.is_none() && working.is_empty() => {
-                        polling = Some(self.poll(0));
-                    }
-                    Next::Poll(wait) | Next::LastPoll(wait) => {
-                        if working.len() < self.until.parallel {
-                            polling = Some(self.poll(wait));
-                        }
-                    }
-                }
-            }
-            if self.cancel.is_cancelled() {
-                if let Some(poll) = polling.take() {
-                    self.give_back(poll).await;
-                }
-                if working.is_empty() {
+                if !self.cancel.is_cancelled() && self.ask().await.is_break() {
                     return Ok(());
                 }
             }
-            let happened = self.next(&mut working, &mut polling).await;
-            if let Happened::Polled(_) = happened {
-                self.heart.came_round();
+            let is_stopped = self.cancel.is_cancelled();
+            if is_stopped {
+                self.give_back().await;
+                if self.in_hand.is_empty() {
+                    return Ok(());
+                }
             }
-            match happened {
-                Happened::Polled(Ok(Some(message))) => {
-                    pause = 1;
-                    working.push(self.work(message));
-                    idle.worked((self.agent.clock)());
-                    let activity = self.activity(&working);
-                    self.heart.note(activity, working.len());
-                }
-                Happened::Polled(Ok(None)) => {
-                    pause = 1;
-                    let now = (self.agent.clock)();
-                    if let Next::LastPoll(_) = idle.next(now, working.len()) {
-                        let depth = self.queues.depth(&self.agent.session).await.ok();
-                        idle.looked(now, depth.map(|(waiting, taken)| waiting + taken));
-                        continue;
-                    }
-                    let since = |it| (now - it) >= time::Duration::seconds(SWEEP_EVERY);
-                    if last_sweep.is_none_or(since) {
-                        if working.is_empty() {
-                            self.sweep_and_tell().await;
-                        }
-                        last_sweep = Some(now);
-                    }
-                }
-                Happened::Polled(Err(QueueError::Aws(error))) if error.is_transient() => {
-                    (self.told)(Told::Trouble(&error));
-                    let now = (self.agent.clock)();
-                    if let Next::LastPoll(_) = idle.next(now, working.len()) {
-                        idle.looked(now, None);
-                    }
-                    polling = Some(self.pause(pause));
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
-                Happened::Polled(Err(error)) => {
-                    // What is in hand comes again, for whoever has a queue.
-                    return Err(error.into());
-                }
-                Happened::Ended(ended) => {
-                    (self.told)(Told::Ended(&ended));
-                    idle.worked((self.agent.clock)());
-                    let activity = self.activity(&working);
-                    self.heart.note(activity, working.len());
+            tokio::select! {
+                biased;
+                Some(ended) = self.in_hand.next() => {
+                    (self.notify)(Notice::Ended(&ended));
+                    self.idle.worked(self.now());
+                    self.note_activity();
                     if self.until.once {
                         return Ok(());
                     }
                 }
-                Happened::Cancelled => {
-                    // Whoever looks for somebody to take a request finds nobody here.
-                    self.heart.note(Activity::Leaving, working.len());
+                answer = &mut self.poll, if !self.poll.is_terminated() => {
+                    self.heart.came_round();
+                    self.polled(answer).await?;
                 }
-                Happened::Nothing => {}
+                () = self.cancel.cancelled(), if !is_stopped => {
+                    // Whoever looks for somebody to take a request finds nobody here.
+                    self.heart.note(Activity::Leaving, self.in_hand.len());
+                }
+                () = sleep(LONGEST_WAIT) => {}
             }
         }
+    }
+
+    /// Asks the queue, if it is to be asked now; says before that what has to be said. Breaks if the
+    /// agent is to end.
+    async fn ask(&mut self) -> ControlFlow<()> {
+        loop {
+            match self.idle.next(self.now(), self.in_hand.len()) {
+                Next::Announce => {
+                    let is_said = self.heart.say(Activity::Leaving, 0).await.is_ok();
+                    let is_said = is_said || self.heart.is_unheard().await;
+                    self.idle.announced(self.now(), is_said);
+                }
+                Next::Stay => {
+                    // With the next beat at the latest: until then callers wait and look again.
+                    let in_hand = self.in_hand.len();
+                    self.heart.say(self.activity(), in_hand).await.ok();
+                    self.idle.stayed();
+                }
+                Next::Leave => {
+                    self.sweep().await;
+                    return ControlFlow::Break(());
+                }
+                // The first poll is short: then there is time to look around.
+                Next::Poll(_) if self.last_sweep.is_none() && self.in_hand.is_empty() => {
+                    self.receive(0);
+                    return ControlFlow::Continue(());
+                }
+                Next::Poll(wait) | Next::LastPoll(wait) => {
+                    if self.in_hand.len() < self.until.parallel {
+                        self.receive(wait);
+                    }
+                    return ControlFlow::Continue(());
+                }
+            }
+            self.heart.came_round();
+            if self.cancel.is_cancelled() {
+                return ControlFlow::Continue(());
+            }
+        }
+    }
+
+    /// The queue answered.
+    async fn polled(&mut self, answer: Polled) -> Result<(), AgentError> {
+        let now = self.now();
+        let is_last = matches!(self.idle.next(now, self.in_hand.len()), Next::LastPoll(_));
+        match answer {
+            Ok(Some(message)) => {
+                self.retry_after = 1;
+                self.take_up(message);
+                self.idle.worked(self.now());
+                self.note_activity();
+            }
+            Ok(None) if is_last => {
+                self.retry_after = 1;
+                let depth = self.queues.depth(&self.agent.session).await.ok();
+                let pending = depth.map(|(waiting, taken)| waiting + taken);
+                self.idle.looked(now, pending);
+            }
+            Ok(None) => {
+                self.retry_after = 1;
+                let is_due = |last| now - last >= time::Duration::seconds(SWEEP_EVERY);
+                if self.last_sweep.is_none_or(is_due) {
+                    if self.in_hand.is_empty() {
+                        self.sweep().await;
+                    }
+                    self.last_sweep = Some(now);
+                }
+            }
+            Err(QueueError::Aws(error)) if error.is_transient() => {
+                (self.notify)(Notice::Retrying(&error));
+                if is_last {
+                    self.idle.looked(now, None);
+                }
+                self.pause(self.retry_after);
+                self.retry_after = (self.retry_after * 2).min(MAX_PAUSE);
+            }
+            // What is in hand comes again, for whoever has a queue.
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Asks the queue, which waits so many seconds for a message.
+    fn receive(&mut self, wait: i64) {
+        let Agent { session, names, .. } = self.agent;
+        let wait = i32::try_from(wait).unwrap_or(1);
+        let visibility = i32::try_from(self.agent.visibility).unwrap_or(i32::MAX);
+        let answer = self.queues.receive(session, names, wait, visibility);
+        self.poll = answer.boxed().fuse();
+    }
+
+    /// Lets the queue rest before it is asked again.
+    fn pause(&mut self, seconds: u64) {
+        let pause = sleep(Duration::from_secs(seconds)).map(|()| Ok(None));
+        self.poll = pause.boxed().fuse();
     }
 
     /// Gives back what a poll is about to be given: it comes again at once.
-    async fn give_back(&self, poll: Poll<'a>) {
-        let Ok(Ok(Some(message))) = tokio::time::timeout(LAST_ANSWER, poll).await else {
+    async fn give_back(&mut self) {
+        if self.poll.is_terminated() {
             return;
-        };
-        self.queues.release(&self.agent.session, &message, 0).await;
-    }
-
-    fn activity(&self, working: &[Work<'_>]) -> Activity {
-        activity(self.until, self.cancel, working)
-    }
-
-    /// Waits for whatever comes first.
-    async fn next(&self, working: &mut Vec<Work<'a>>, polling: &mut Option<Poll<'a>>) -> Happened {
-        let stopped = self.cancel.is_cancelled();
-        let happened = std::future::poll_fn(|context| {
-            for (index, work) in working.iter_mut().enumerate() {
-                if let std::task::Poll::Ready(ended) = work.as_mut().poll(context) {
-                    drop(working.swap_remove(index));
-                    return std::task::Poll::Ready(Happened::Ended(ended));
-                }
-            }
-            if let Some(poll) = polling.as_mut()
-                && let std::task::Poll::Ready(answer) = poll.as_mut().poll(context)
-            {
-                *polling = None;
-                return std::task::Poll::Ready(Happened::Polled(answer));
-            }
-            std::task::Poll::Pending
-        });
-        tokio::select! {
-            biased;
-            happened = happened => happened,
-            () = self.cancel.cancelled(), if !stopped => Happened::Cancelled,
-            () = tokio::time::sleep(COME_ROUND_EVERY) => Happened::Nothing,
+        }
+        let answer = timeout(LAST_ANSWER, &mut self.poll).await;
+        self.poll = Fuse::terminated();
+        if let Ok(Ok(Some(message))) = answer {
+            self.queues.release(&self.agent.session, &message, 0).await;
         }
     }
 
-    fn poll(&self, wait: i64) -> Poll<'a> {
-        let Agent { session, names, .. } = self.agent;
-        let queues = self.queues;
-        let wait = i32::try_from(wait).unwrap_or(1);
-        let visibility = i32::try_from(self.agent.visibility).unwrap_or(i32::MAX);
-        Box::pin(queues.receive(session, names, wait, visibility))
-    }
-
-    /// A rest, after which the queue is asked again.
-    fn pause(&self, seconds: u64) -> Poll<'a> {
-        Box::pin(async move {
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            Ok(None)
-        })
-    }
-
-    fn work(&self, message: Message) -> Work<'a> {
+    fn take_up(&self, message: Message) {
         let Run {
             agent,
             queues,
-            told,
+            notify,
             cancel,
             ..
         } = *self;
-        Box::pin(async move {
-            let action = |action: &Action| told(Told::Action(action));
+        let work = async move {
+            let action = |action: &Action| notify(Notice::Action(action));
             agent.work(queues, &message, &action, cancel).await
-        })
+        };
+        self.in_hand.push(work.boxed());
     }
 
-    async fn sweep_and_tell(&self) {
+    async fn sweep(&self) {
         match sweep(self.agent).await {
             Ok(deleted) if deleted.is_empty() => {}
-            Ok(deleted) => (self.told)(Told::Swept(&deleted)),
+            Ok(deleted) => (self.notify)(Notice::Swept(&deleted)),
             // It is done again later, and by others.
-            Err(error) => (self.told)(Told::Trouble(&error)),
+            Err(error) => (self.notify)(Notice::Retrying(&error)),
         }
+    }
+
+    fn note_activity(&self) {
+        self.heart.note(self.activity(), self.in_hand.len());
+    }
+
+    fn activity(&self) -> Activity {
+        activity(self.until, self.cancel, self.in_hand.len())
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        (self.agent.clock)()
     }
 }
 
 /// What an agent says it is about: nobody may count on one that takes no other request.
-fn activity(until: Until, cancel: &CancellationToken, working: &[Work<'_>]) -> Activity {
-    match working.is_empty() {
-        _ if until.once || cancel.is_cancelled() => Activity::Leaving,
-        true => Activity::Idle,
-        false => Activity::Busy,
+fn activity(until: Until, cancel: &CancellationToken, in_hand: usize) -> Activity {
+    if until.once || cancel.is_cancelled() {
+        Activity::Leaving
+    } else if in_hand == 0 {
+        Activity::Idle
+    } else {
+        Activity::Busy
     }
 }

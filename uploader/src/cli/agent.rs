@@ -15,7 +15,7 @@ use uploader::agent::executor::{Agent, Ended};
 use uploader::agent::heartbeat::is_id;
 use uploader::agent::machine::Machine;
 use uploader::agent::machine::action::{Action, Outcome};
-use uploader::agent::{Ready, Told, Until, run};
+use uploader::agent::{Notice, Ready, Until, run};
 use uploader::blocks::Limits;
 use uploader::request::Whereabouts;
 use uploader::vault::MOST_RECEIVES;
@@ -150,18 +150,18 @@ impl AgentArgs {
         };
         let printed = Mutex::new((out, Ok(())));
         let ran = interruptible(async |cancel| {
-            let told = |told: Told<'_>| {
-                if let (Told::Action(action), true) = (&told, self.verbose) {
+            let notify = |notice: Notice<'_>| {
+                if let (Notice::Action(action), true) = (&notice, self.verbose) {
                     say!("uploader: step {}", action.name());
                 }
-                say(&told);
-                if let Told::Asks = told {
+                say(&notice);
+                if let Notice::FirstPoll = notice {
                     say!(
                         "uploader: takes requests from {}",
                         place.vault.names.queue()
                     );
                 }
-                let Told::Ended(ended) = told else {
+                let Notice::Ended(ended) = notice else {
                     return;
                 };
                 let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +180,7 @@ impl AgentArgs {
                     cancel.cancel();
                 }
             };
-            run(&agent, &ready.queues, until, &told, &cancel)
+            run(&agent, &ready.queues, until, &notify, &cancel)
                 .await
                 .map_err(Failure::from)
         })
@@ -253,14 +253,14 @@ fn own_id() -> String {
 }
 
 /// The story, on standard error.
-fn say(told: &Told<'_>) {
-    match told {
-        Told::Action(action) => {
+fn say(notice: &Notice<'_>) {
+    match notice {
+        Notice::Action(action) => {
             if let Some(line) = line_of(action) {
                 say!("uploader: {line}");
             }
         }
-        Told::Ended(Ended::Outcome(outcome)) => match outcome {
+        Notice::Ended(Ended::Outcome(outcome)) => match outcome {
             Outcome::Finished { ami } => say!("uploader: finished: {ami}"),
             Outcome::Failed { reason, left } => {
                 say!("uploader: failed: {reason}");
@@ -274,17 +274,17 @@ fn say(told: &Told<'_>) {
             }
         },
         // The queue's name comes with it.
-        Told::Asks => {}
-        Told::Ended(Ended::Stopped) => {
+        Notice::FirstPoll => {}
+        Notice::Ended(Ended::Stopped) => {
             say!("uploader: stopped; the request is left to the next agent");
         }
-        Told::Swept(deleted) => {
+        Notice::Swept(deleted) => {
             say!(
                 "uploader: deleted what was left behind: {}",
                 deleted.join(", ")
             );
         }
-        Told::Trouble(error) => say!("uploader: {error}"),
+        Notice::Retrying(error) => say!("uploader: {error}"),
     }
 }
 
