@@ -3,8 +3,7 @@
 use super::machine::action::Facts;
 use super::record::{Parent, Progress};
 use super::{Clock, journal};
-use crate::ami::snapshots::{self, Completed};
-use crate::ami::{BootMode, FailedCall};
+use crate::ami::{BlocksPut, BootMode, Completed, FailedCall, snapshots};
 use crate::aws::{AwsError, Kind, Session};
 use crate::blocks::{self, BlockPlan, Limits, PutError};
 use crate::request::ImageRef;
@@ -46,17 +45,6 @@ pub(super) struct Target<'a> {
     pub(super) cancel: &'a CancellationToken,
 }
 
-/// What came of putting blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Put {
-    /// All are there.
-    Done,
-    /// What the parent holds is not known: its manifest is gone or broken.
-    ParentUnknown,
-    /// The snapshot takes none.
-    NotPending,
-}
-
 impl ImageContent {
     /// Fetches and checks a manifest.
     pub(super) async fn fetch(
@@ -79,7 +67,7 @@ impl ImageContent {
         target: &Target<'_>,
         image: &ImageRef,
         parent: Option<&Parent>,
-    ) -> Result<Put, FailedCall> {
+    ) -> Result<BlocksPut, FailedCall> {
         let Target { session, names, .. } = target;
         let manifest = match &self.manifest {
             Some((of, manifest)) if of == image => Arc::clone(manifest),
@@ -97,7 +85,7 @@ impl ImageContent {
                             return Err(failed);
                         }
                         // Missing or broken: without a parent, then.
-                        return Ok(Put::ParentUnknown);
+                        return Ok(BlocksPut::ParentUnknown);
                     }
                 }
             }
@@ -111,8 +99,8 @@ impl ImageContent {
             plan.linear_checksum,
         ));
         match target.put_all(&manifest, &plan).await {
-            Ok(()) => Ok(Put::Done),
-            Err(PutError::SnapshotGone { .. }) => Ok(Put::NotPending),
+            Ok(()) => Ok(BlocksPut::All),
+            Err(PutError::SnapshotGone { .. }) => Ok(BlocksPut::NotPending),
             Err(PutError::Aws(error)) => Err(error.into()),
             Err(error) if error.is_permanent() => {
                 Err(FailedCall::permanent(Chain(&error).to_string()))

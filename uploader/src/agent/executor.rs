@@ -1,14 +1,12 @@
 //! Carries out what the machine asks for, for one message.
 
-use super::content::{ImageContent, Put, Target};
+use super::content::{ImageContent, Target};
 use super::journal::{JournalError, Written};
 use super::machine::Machine;
 use super::machine::action::{Action, Event, Outcome};
 use super::queue::{Message, Queues};
 use super::{Clock, journal, tagged};
-use crate::ami::images::Registered;
-use crate::ami::snapshots::{Completed, Deleted, Started};
-use crate::ami::{FailedCall, images, snapshots};
+use crate::ami::{Answer, FailedCall};
 use crate::aws::Session;
 use crate::blocks::Limits;
 use crate::vault::{Names, Vault};
@@ -79,7 +77,7 @@ impl Agent {
                     event.unwrap_or_else(|failed| Event::Failed(self.signed(failed)))
                 }
                 // Waits have no end of their own that is worth waiting for.
-                () = cancel.cancelled(), if matches!(action, Action::Wait(_)) => Event::Woken,
+                () = cancel.cancelled(), if matches!(action, Action::Wait(_)) => Event::Ami(Answer::Waited),
             };
             if cancel.is_cancelled() && !is_last(&action) {
                 // All that counts is recorded, or is made again without doing it twice.
@@ -138,8 +136,8 @@ impl Agent {
             Action::WriteRecord { record, replaces } => {
                 let replaces = replaces.clone();
                 match journal::write(session, names, vault_key, record, replaces).await? {
-                    Written::Done(etag) => Event::Written(etag),
-                    Written::Lost => Event::Changed,
+                    Written::Done(etag) => Event::RecordWritten(etag),
+                    Written::Lost => Event::RecordChanged,
                 }
             }
             Action::FetchManifest(image) => {
@@ -150,11 +148,7 @@ impl Agent {
                 kms_key,
                 gib,
             } => Event::Parent(tagged::find_parent(session, names, image, kms_key, *gib).await?),
-            Action::StartSnapshot(new) => match snapshots::start(session, new).await? {
-                Started::Snapshot(id) => Event::Snapshot(id),
-                Started::ParentRefused => Event::ParentGone,
-            },
-            Action::LookAtSnapshot(id) => Event::SnapshotIs(snapshots::state(session, id).await?),
+            Action::Ami(call) => Event::Ami(call.make(session).await?),
             Action::PutBlocks {
                 id,
                 image,
@@ -171,31 +165,16 @@ impl Agent {
                     clock: &self.clock,
                     cancel,
                 };
-                match content.put(&target, image, parent.as_ref()).await? {
-                    Put::Done => Event::Put,
-                    Put::ParentUnknown => Event::ParentGone,
-                    Put::NotPending => Event::NotPending,
-                }
+                let put = content.put(&target, image, parent.as_ref()).await?;
+                Event::Ami(Answer::BlocksPut(put))
             }
-            Action::CompleteSnapshot(id) => match content.complete(session, id).await? {
-                Completed::Accepted => Event::Sealed,
-                Completed::NotPending => Event::NotPending,
-            },
-            Action::RegisterImage(new) => match images::register(session, new).await? {
-                Registered::Image(id) => Event::Registered(id),
-                Registered::NameTaken => Event::NameTaken,
-                Registered::SnapshotNotReady => Event::NotPending,
-            },
-            Action::FindImage(name) => Event::Image(images::find(session, name).await?),
+            Action::CompleteSnapshot(id) => {
+                Event::Ami(Answer::Completed(content.complete(session, id).await?))
+            }
             Action::ListSnapshots(id) => Event::Snapshots(tagged::list(session, names, id).await?),
-            Action::DeleteSnapshot(id) => match snapshots::delete(session, id).await? {
-                Deleted::Gone => Event::Deleted,
-                Deleted::Missing => Event::Missing,
-                Deleted::InUse => Event::InUse,
-            },
             Action::DeadLetter { id, reason } => {
                 queues.dead_letter(session, message, *id, reason).await?;
-                Event::Sent
+                Event::DeadLetterSent
             }
             Action::DeleteMessage => {
                 queues.delete(session, message).await?;
@@ -204,13 +183,13 @@ impl Agent {
             Action::Release(delay) => {
                 let seconds = i32::try_from(*delay).unwrap_or(i32::MAX);
                 queues.release(session, message, seconds).await;
-                Event::Released
+                Event::MessageReleased
             }
             Action::Wait(pause) => {
                 tokio::time::sleep(*pause).await;
-                Event::Woken
+                Event::Ami(Answer::Waited)
             }
-            Action::Done(_) => Event::Woken,
+            Action::Done(_) => Event::Ami(Answer::Waited),
         })
     }
 }

@@ -79,7 +79,7 @@ impl BootMode {
 
 /// What came of the registration of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Registered {
+pub enum Registered {
     /// Its id.
     Image(String),
     /// The account has another of that name; or this one, by a call whose answer was lost.

@@ -43,7 +43,7 @@ pub enum SnapshotState {
 
 /// What came of the start of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Started {
+pub enum Started {
     /// It is there, or was started with the same token before: its id.
     Snapshot(String),
     /// Not with this parent or not with this token: another attempt may do.
@@ -52,7 +52,7 @@ pub(crate) enum Started {
 
 /// What came of the completion of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Completed {
+pub enum Completed {
     /// EBS has all blocks, and seals it.
     Accepted,
     /// It is not pending any more, or is not the snapshot that count and checksum are of.
@@ -61,7 +61,7 @@ pub(crate) enum Completed {
 
 /// What came of the deletion of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deleted {
+pub enum Deleted {
     /// It is gone.
     Gone,
     /// There is none such, or none that EC2 sees yet.

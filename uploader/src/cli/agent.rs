@@ -16,6 +16,7 @@ use uploader::agent::heartbeat::is_id;
 use uploader::agent::machine::Machine;
 use uploader::agent::machine::action::{Action, Outcome};
 use uploader::agent::{Notice, Ready, Until, run};
+use uploader::ami::Call;
 use uploader::blocks::Limits;
 use uploader::request::Whereabouts;
 use uploader::vault::MOST_RECEIVES;
@@ -294,14 +295,14 @@ fn line_of(action: &Action) -> Option<String> {
         Action::FetchManifest(image) => {
             Some(format!("request for {}@{}", image.name, image.digest))
         }
-        Action::StartSnapshot(new) => Some(match &new.parent {
+        Action::Ami(Call::StartSnapshot(new)) => Some(match &new.parent {
             Some(parent) => format!("starts a snapshot on {parent}"),
             None => format!("starts a snapshot of {} GiB", new.gib),
         }),
         Action::PutBlocks { snapshot, .. } => Some(format!("puts blocks into {snapshot}")),
         Action::CompleteSnapshot(id) => Some(format!("completes {id}")),
-        Action::RegisterImage(new) => Some(format!("registers {}", new.name)),
-        Action::DeleteSnapshot(id) => Some(format!("deletes {id}")),
+        Action::Ami(Call::RegisterImage(new)) => Some(format!("registers {}", new.name)),
+        Action::Ami(Call::DeleteSnapshot(id)) => Some(format!("deletes {id}")),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use super::action::{Action, Outcome};
 use super::{Machine, Next, State, Step};
 use crate::agent::record::{Phase, Record, Start, Stored};
+use crate::ami::creation::Creation;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -48,9 +49,7 @@ impl Machine {
         }
         let attempt = |it: &Stored| it.record.attempt;
         if state.stored.as_ref().map(attempt) != Some(attempt(&stored)) {
-            state.sealed = None;
-            state.refuses = None;
-            state.unregistered = None;
+            state.creation = None;
         }
         state.stored = Some(*stored);
         self.resume(state, now)
@@ -95,13 +94,16 @@ impl Machine {
         let Some(facts) = state.facts else {
             return state.to(Step::Manifest, Action::FetchManifest(record.image));
         };
-        match (&record.start, &record.snapshot) {
-            (_, Some(_)) => state.look(),
-            (Some(start), None) => {
-                let action = self.start_snapshot(&state, &record, start, facts);
-                state.to(Step::Start, action)
+        match &record.start {
+            Some(start) => {
+                let attempt = self.attempt(&state, &record, start, facts);
+                let creation = state
+                    .creation
+                    .get_or_insert_with(|| Creation::new(attempt, None));
+                let next = creation.resume(record.snapshot);
+                self.create(state, next, now)
             }
-            (None, None) if record.incremental => {
+            None if record.incremental => {
                 let kms_key = self.kms_key(&state);
                 let action = Action::FindParent {
                     image: record.image,
@@ -110,7 +112,7 @@ impl Machine {
                 };
                 state.to(Step::Parent, action)
             }
-            (None, None) => {
+            None => {
                 let start = Start {
                     parent: None,
                     kms_key: self.kms_key(&state),

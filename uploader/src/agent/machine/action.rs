@@ -1,7 +1,7 @@
 //! What the state machine asks for, and what it is told: its whole view of AWS.
 
 use crate::agent::record::{Parent, Record, Stored};
-use crate::ami::{BootMode, FailedCall, FoundImage, NewImage, NewSnapshot, SnapshotState};
+use crate::ami::{Answer, BootMode, Call, FailedCall};
 use crate::request::ImageRef;
 use std::time::Duration;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ pub enum Action {
     /// [`Event::Record`].
     ReadRecord(Uuid),
     /// Writes a record if nobody did since `replaces` was read, or if there is none:
-    /// [`Event::Written`], [`Event::Changed`].
+    /// [`Event::RecordWritten`], [`Event::RecordChanged`].
     WriteRecord {
         /// The record.
         record: Box<Record>,
@@ -37,11 +37,9 @@ pub enum Action {
         /// The new volume's size.
         gib: u32,
     },
-    /// [`Event::Snapshot`], [`Event::ParentGone`].
-    StartSnapshot(Box<NewSnapshot>),
-    /// [`Event::SnapshotIs`].
-    LookAtSnapshot(String),
-    /// [`Event::Put`], [`Event::NotPending`], [`Event::ParentGone`].
+    /// This call: [`Event::Ami`].
+    Ami(Call),
+    /// [`Event::Ami`], of [`Answer::BlocksPut`].
     PutBlocks {
         /// The request, under which progress is told.
         id: Uuid,
@@ -52,18 +50,12 @@ pub enum Action {
         /// Where to.
         snapshot: String,
     },
-    /// With the count and the checksum of the blocks just put: [`Event::Sealed`],
-    /// [`Event::NotPending`].
+    /// With the count and the checksum of the blocks just put: [`Event::Ami`], of
+    /// [`Answer::Completed`].
     CompleteSnapshot(String),
-    /// [`Event::Registered`], [`Event::NameTaken`], [`Event::NotPending`].
-    RegisterImage(Box<NewImage>),
-    /// The account's own image of this name: [`Event::Image`].
-    FindImage(String),
     /// Snapshots with this request's tag: [`Event::Snapshots`].
     ListSnapshots(Uuid),
-    /// [`Event::Deleted`], [`Event::Missing`], [`Event::InUse`].
-    DeleteSnapshot(String),
-    /// Puts the message on the dead-letter queue: [`Event::Sent`].
+    /// Puts the message on the dead-letter queue: [`Event::DeadLetterSent`].
     DeadLetter {
         /// Whose it is; unknown where the message can't be believed.
         id: Option<Uuid>,
@@ -72,9 +64,9 @@ pub enum Action {
     },
     /// Takes the message from the queue: [`Event::MessageDeleted`].
     DeleteMessage,
-    /// Leaves the message on the queue for that many seconds: [`Event::Released`].
+    /// Leaves the message on the queue for that many seconds: [`Event::MessageReleased`].
     Release(u32),
-    /// Waits so long: [`Event::Woken`].
+    /// Waits so long: [`Event::Ami`], of [`Answer::Waited`].
     Wait(Duration),
     /// Nothing: this was all.
     Done(Outcome),
@@ -89,14 +81,10 @@ impl Action {
             Action::WriteRecord { .. } => "write-record",
             Action::FetchManifest(_) => "fetch-manifest",
             Action::FindParent { .. } => "find-parent",
-            Action::StartSnapshot(_) => "start-snapshot",
-            Action::LookAtSnapshot(_) => "look-at-snapshot",
+            Action::Ami(call) => call.name(),
             Action::PutBlocks { .. } => "put-blocks",
             Action::CompleteSnapshot(_) => "complete-snapshot",
-            Action::RegisterImage(_) => "register-image",
-            Action::FindImage(_) => "find-image",
             Action::ListSnapshots(_) => "list-snapshots",
-            Action::DeleteSnapshot(_) => "delete-snapshot",
             Action::DeadLetter { .. } => "dead-letter",
             Action::DeleteMessage => "delete-message",
             Action::Release(_) => "release",
@@ -114,47 +102,23 @@ pub enum Event {
     /// The record, if there is one.
     Record(Option<Box<Stored>>),
     /// The record is written, and has this ETag.
-    Written(String),
+    RecordWritten(String),
     /// Somebody else wrote the record first.
-    Changed,
+    RecordChanged,
     /// The manifest is in order.
     Manifest(Facts),
     /// A snapshot to base on, or none.
     Parent(Option<Parent>),
-    /// A snapshot is started, or was with the same token.
-    Snapshot(String),
-    /// The parent snapshot, or its manifest, is no more.
-    ParentGone,
-    /// What a snapshot is.
-    SnapshotIs(SnapshotState),
-    /// All blocks are put.
-    Put,
-    /// The snapshot is not in the state in which this can be done.
-    NotPending,
-    /// The snapshot is complete, or will be.
-    Sealed,
-    /// The image is registered.
-    Registered(String),
-    /// There is an image of that name.
-    NameTaken,
-    /// The image of that name.
-    Image(Option<FoundImage>),
+    /// What came of a call, of putting blocks, of a completion, or of a pause.
+    Ami(Answer),
     /// Ids of snapshots.
     Snapshots(Vec<String>),
-    /// The snapshot is gone.
-    Deleted,
-    /// There is no such snapshot, or it is not seen yet.
-    Missing,
-    /// An image needs the snapshot.
-    InUse,
     /// The dead-letter queue has it.
-    Sent,
+    DeadLetterSent,
     /// The message is gone from the queue.
     MessageDeleted,
     /// The message will come again.
-    Released,
-    /// Time has passed.
-    Woken,
+    MessageReleased,
     /// It did not work; whether it was carried out is not known.
     Failed(FailedCall),
 }

@@ -1,10 +1,10 @@
 //! How a message leaves an agent's hands: done, refused, or laid aside.
 
 use super::action::{Action, Outcome};
-use super::make::GRACE;
 use super::{Machine, Next, State, Step};
 use crate::agent::record::Phase;
-use crate::ami::{FailedCall, FoundImage, ImageState};
+use crate::ami::creation::GRACE;
+use crate::ami::{Call, FailedCall, FoundImage, ImageState};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -30,27 +30,21 @@ impl Machine {
                 state.left.push(format!("{id}: {}", failed.text));
                 self.delete_next(state, now)
             }
-            Step::Manifest
-            | Step::Parent
-            | Step::Start
-            | Step::Look
-            | Step::Put
-            | Step::Complete
-            | Step::Discard { .. }
-            | Step::Register
-            | Step::FindImage => match &state.stored {
-                Some(stored) if !failed.is_transient => {
-                    let record = stored.record.clone().failing(&failed.text);
-                    state.write(record, now)
+            Step::Manifest | Step::Parent | Step::Create | Step::Discard { .. } => {
+                match &state.stored {
+                    Some(stored) if !failed.is_transient => {
+                        let record = stored.record.clone().failing(&failed.text);
+                        state.write(record, now)
+                    }
+                    Some(stored) => {
+                        // For `uploader requests`: if it can't be written, it is not.
+                        let record = stored.record.clone().troubled(&failed.text);
+                        let (state, action) = state.write(record, now);
+                        state.to(Step::Note(failed), action)
+                    }
+                    None => state.release(&failed.text),
                 }
-                Some(stored) => {
-                    // For `uploader requests`: if it can't be written, it is not.
-                    let record = stored.record.clone().troubled(&failed.text);
-                    let (state, action) = state.write(record, now);
-                    state.to(Step::Note(failed), action)
-                }
-                None => state.release(&failed.text),
-            },
+            }
             Step::DeleteMessage(outcome) => {
                 // It comes again, and is found to be done.
                 state.done(outcome)
@@ -197,12 +191,15 @@ impl Machine {
 
 impl State {
     pub(super) fn delete(self, id: String) -> Next {
-        self.to(Step::Delete(id.clone()), Action::DeleteSnapshot(id))
+        self.to(
+            Step::Delete(id.clone()),
+            Action::Ami(Call::DeleteSnapshot(id)),
+        )
     }
 
     pub(super) fn find_user(self, id: String) -> Next {
         match self.stored.as_ref().map(|it| it.record.ami_name.clone()) {
-            Some(name) => self.to(Step::FindUser(id), Action::FindImage(name)),
+            Some(name) => self.to(Step::FindUser(id), Action::Ami(Call::FindImage(name))),
             None => self.read_again(),
         }
     }

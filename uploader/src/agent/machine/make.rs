@@ -1,20 +1,13 @@
-//! The snapshot and the image.
+//! The snapshot and the image of a request: [`Creation`] says how they are made, the record what of it
+//! others have to know.
 
 use super::action::{Action, Facts};
 use super::{Machine, Next, State, Step};
 use crate::agent::record::{Parent, Record, Start};
 use crate::agent::tags;
-use crate::ami::{FoundImage, ImageState, NewImage, NewSnapshot, SnapshotState};
-use std::time::Duration;
+use crate::ami::creation::{self, Attempt, Creation, Late, Lost};
+use crate::ami::{Answer, Call, FoundImage, ImageState, NewImage, NewSnapshot};
 use time::OffsetDateTime;
-
-/// How long a snapshot that was just started may be said not to exist, and how long one that
-/// refuses blocks may look pending.
-pub(super) const GRACE: Duration = Duration::from_secs(120);
-/// How long a sealed snapshot may take.
-const MAX_SEALING: Duration = Duration::from_secs(3600);
-/// How long an image that must be there is looked for.
-const IMAGE_SEEN: Duration = Duration::from_secs(150);
 
 impl Machine {
     pub(super) fn parent_found(
@@ -38,24 +31,81 @@ impl Machine {
         state.write(record, now)
     }
 
-    pub(super) fn start_snapshot(
+    /// What this attempt's calls say: all of it follows from the record, the request and the image.
+    pub(super) fn attempt(
         &self,
         state: &State,
         record: &Record,
         start: &Start,
         facts: Facts,
-    ) -> Action {
-        Action::StartSnapshot(Box::new(NewSnapshot {
-            token: format!("{}-{}", record.id, record.attempt),
-            parent: start.parent.as_ref().map(|parent| parent.snapshot.clone()),
-            kms_key: start.kms_key.clone(),
-            gib: facts.gib,
-            description: tags::snapshot_description(&record.id, record.attempt),
-            tags: tags::of(&self.own.vault, record, state.opened.as_ref()),
-        }))
+    ) -> Attempt {
+        let opened = state.opened.as_ref();
+        let tags = tags::of(&self.own.vault, record, opened);
+        let description = opened.and_then(|opened| opened.request.ami.description.clone());
+        let parent = start.parent.as_ref();
+        Attempt {
+            snapshot: NewSnapshot {
+                token: format!("{}-{}", record.id, record.attempt),
+                parent: parent.map(|parent| parent.snapshot.clone()),
+                kms_key: start.kms_key.clone(),
+                gib: facts.gib,
+                description: tags::snapshot_description(&record.id, record.attempt),
+                tags: tags.clone(),
+            },
+            started: start.at,
+            image: NewImage {
+                name: record.ami_name.clone(),
+                description: description.unwrap_or_else(|| tags::image_description(&record.image)),
+                snapshot: String::new(),
+                gib: facts.gib,
+                boot: facts.boot,
+                tags,
+            },
+        }
     }
 
-    pub(super) fn started(&self, mut state: State, id: String, now: OffsetDateTime) -> Next {
+    /// A step of the creation is done.
+    pub(super) fn created(&self, mut state: State, answer: Answer, now: OffsetDateTime) -> Next {
+        let Some(creation) = &mut state.creation else {
+            return state.read_again();
+        };
+        let next = creation.answered(answer, now);
+        self.create(state, next, now)
+    }
+
+    /// The image of this request is there by all that is known: it is looked for.
+    pub(super) fn find_image(&self, mut state: State, now: OffsetDateTime) -> Next {
+        match state.creation.as_mut().map(Creation::find_image) {
+            Some(next) => self.create(state, next, now),
+            None => state.read_again(),
+        }
+    }
+
+    /// Does what the creation of snapshot and image wants next.
+    pub(super) fn create(&self, state: State, next: creation::Next, now: OffsetDateTime) -> Next {
+        use creation::Next as Wanted;
+        match next {
+            Wanted::Call(call) => state.to(Step::Create, Action::Ami(call)),
+            Wanted::PutBlocks(snapshot) => self.put_blocks(state, snapshot),
+            Wanted::Complete(id) => state.to(Step::Create, Action::CompleteSnapshot(id)),
+            Wanted::Wait(pause) => state.to(Step::Create, Action::Wait(pause)),
+            Wanted::Started(id) => self.started(state, id, now),
+            Wanted::Surprised => state.read_again(),
+            Wanted::Image(image) => self.image_found(state, image, now),
+            Wanted::Lost(lost) => self.discard(state, lost != Lost::Parent, now),
+            Wanted::Late(Late::Completion) => {
+                state.release("the snapshot is still pending an hour after its completion")
+            }
+            Wanted::Late(Late::Image) => {
+                let record = state.stored.as_ref().map(|stored| &stored.record);
+                let name = record.map_or("", |record| record.ami_name.as_str());
+                let text = format!("an image {name:?} is registered, and not found");
+                state.release(&text)
+            }
+        }
+    }
+
+    fn started(&self, mut state: State, id: String, now: OffsetDateTime) -> Next {
         let Some(stored) = &state.stored else {
             return state.read_again();
         };
@@ -67,63 +117,30 @@ impl Machine {
         state.write(record, now)
     }
 
-    pub(super) fn looked(&self, mut state: State, is: SnapshotState, now: OffsetDateTime) -> Next {
-        let Some(record) = state.stored.as_ref().map(|it| &it.record) else {
-            return state.read_again();
-        };
-        let young = record.start.as_ref().is_some_and(|it| now - it.at < GRACE);
-        match is {
-            SnapshotState::Completed => self.register(state),
-            SnapshotState::NotFound if young => state.wait(Step::WaitSnapshot),
-            SnapshotState::NotFound | SnapshotState::Error => self.discard(state, true, now),
-            SnapshotState::Pending => match (state.sealed, state.refuses) {
-                (Some(at), _) if now - at > MAX_SEALING => {
-                    state.release("the snapshot is still pending an hour after its completion")
-                }
-                (Some(_), _) => state.wait(Step::WaitSnapshot),
-                // Somebody else completed it, or it is of no use.
-                (None, Some(at)) if now - at > GRACE => self.discard(state, true, now),
-                (None, Some(_)) => state.wait(Step::WaitSnapshot),
-                (None, None) => {
-                    state.waited = Duration::ZERO;
-                    self.put(state)
-                }
-            },
-        }
-    }
-
-    fn put(&self, state: State) -> Next {
-        let Some(record) = state.stored.as_ref().map(|it| it.record.clone()) else {
+    fn put_blocks(&self, state: State, snapshot: String) -> Next {
+        let Some(record) = state.stored.as_ref().map(|stored| stored.record.clone()) else {
             return state.read_again();
         };
         let action = Action::PutBlocks {
             id: record.id,
             image: record.image,
-            parent: record.start.and_then(|it| it.parent),
-            snapshot: record.snapshot.unwrap_or_default(),
+            parent: record.start.and_then(|start| start.parent),
+            snapshot,
         };
-        state.to(Step::Put, action)
-    }
-
-    pub(super) fn complete(&self, state: State) -> Next {
-        let snapshot = state
-            .stored
-            .as_ref()
-            .and_then(|it| it.record.snapshot.clone());
-        match snapshot {
-            Some(id) => state.to(Step::Complete, Action::CompleteSnapshot(id)),
-            None => state.read_again(),
-        }
+        state.to(Step::Create, action)
     }
 
     /// This attempt's snapshot is of no use: away with it, and once more.
-    pub(super) fn discard(&self, state: State, incremental: bool, now: OffsetDateTime) -> Next {
-        let Some(record) = state.stored.as_ref().map(|it| &it.record) else {
+    fn discard(&self, state: State, incremental: bool, now: OffsetDateTime) -> Next {
+        let Some(record) = state.stored.as_ref().map(|stored| &stored.record) else {
             return state.read_again();
         };
         let incremental = incremental && record.incremental;
         match record.snapshot.clone() {
-            Some(id) => state.to(Step::Discard { incremental }, Action::DeleteSnapshot(id)),
+            Some(id) => {
+                let action = Action::Ami(Call::DeleteSnapshot(id));
+                state.to(Step::Discard { incremental }, action)
+            }
             None => self.next_attempt(state, incremental, false, now),
         }
     }
@@ -135,103 +152,35 @@ impl Machine {
         is_deleted: bool,
         now: OffsetDateTime,
     ) -> Next {
-        let Some(record) = state.stored.as_ref().map(|it| it.record.clone()) else {
+        let Some(record) = state.stored.as_ref().map(|stored| stored.record.clone()) else {
             return state.read_again();
         };
-        state.sealed = None;
-        state.refuses = None;
-        state.unregistered = None;
+        state.creation = None;
         state.write(record.next_attempt(incremental, is_deleted), now)
     }
 
-    fn register(&self, mut state: State) -> Next {
-        state.waited = Duration::ZERO;
-        let (Some(stored), Some(facts)) = (&state.stored, state.facts) else {
+    /// The image by the request's name: if it is not the request's own, the name is taken.
+    fn image_found(&self, mut state: State, image: FoundImage, now: OffsetDateTime) -> Next {
+        let Some(record) = state.stored.as_ref().map(|stored| stored.record.clone()) else {
             return state.read_again();
         };
-        let record = &stored.record;
-        let request = state.opened.as_ref().map(|it| &it.request);
-        let said = request.and_then(|it| it.ami.description.clone());
-        let action = Action::RegisterImage(Box::new(NewImage {
-            name: record.ami_name.clone(),
-            description: said.unwrap_or_else(|| tags::image_description(&record.image)),
-            snapshot: record.snapshot.clone().unwrap_or_default(),
-            gib: facts.gib,
-            boot: facts.boot,
-            tags: tags::of(&self.own.vault, record, state.opened.as_ref()),
-        }));
-        state.to(Step::Register, action)
-    }
-
-    /// EC2 says of a snapshot that was completed a moment ago that it is not, or is not there. It is
-    /// asked again, after as long again as this has lasted; in the end the snapshot is of no use.
-    pub(super) fn not_registered(&self, mut state: State, now: OffsetDateTime) -> Next {
-        state.refuses.get_or_insert(now);
-        let since = *state.unregistered.get_or_insert(now);
-        if now - since > GRACE {
-            return self.discard(state, true, now);
+        if image.request.as_deref() != Some(record.id.to_string().as_str()) {
+            let reason = format!(
+                "the name {:?} is taken by {}, which is not of this request",
+                record.ami_name, image.id
+            );
+            return state.write(record.failing(&reason), now);
         }
-        let lasted = Duration::try_from(now - since).unwrap_or_default();
-        let pause = lasted.clamp(Duration::from_secs(1), Duration::from_secs(15));
-        state.to(Step::WaitRegister, Action::Wait(pause))
-    }
-
-    /// The image by the request's name, which is there by all that is known.
-    pub(super) fn image_found(
-        &self,
-        state: State,
-        found: Option<FoundImage>,
-        now: OffsetDateTime,
-    ) -> Next {
-        let Some(record) = state.stored.as_ref().map(|it| it.record.clone()) else {
-            return state.read_again();
-        };
-        let id = record.id.to_string();
-        match found {
-            Some(image) if image.request.as_deref() != Some(id.as_str()) => {
-                let reason = format!(
-                    "the name {:?} is taken by {}, which is not of this request",
-                    record.ami_name, image.id
-                );
-                state.write(record.failing(&reason), now)
-            }
-            Some(image) if image.state == ImageState::Failed => {
+        match image.state {
+            ImageState::Failed => {
                 let reason = format!("EC2 says that {} failed", image.id);
                 state.write(record.failing(&reason), now)
             }
-            Some(image) if image.state == ImageState::Available => {
-                let record = record.finished(image.id, image.snapshot);
-                state.write(record, now)
-            }
-            Some(_) => state.wait(Step::WaitImage),
-            None if state.waited < IMAGE_SEEN => state.wait(Step::WaitImage),
-            None => {
-                let text = format!(
-                    "an image {:?} is registered, and not found",
-                    record.ami_name
-                );
-                state.release(&text)
-            }
-        }
-    }
-}
-
-impl State {
-    pub(super) fn look(self) -> Next {
-        match self
-            .stored
-            .as_ref()
-            .and_then(|it| it.record.snapshot.clone())
-        {
-            Some(id) => self.to(Step::Look, Action::LookAtSnapshot(id)),
-            None => self.read_again(),
-        }
-    }
-
-    pub(super) fn find_image(self) -> Next {
-        match self.stored.as_ref().map(|it| it.record.ami_name.clone()) {
-            Some(name) => self.to(Step::FindImage, Action::FindImage(name)),
-            None => self.read_again(),
+            ImageState::Available => state.write(record.finished(image.id, image.snapshot), now),
+            ImageState::Pending => match state.creation.as_mut().map(Creation::wait_for_image) {
+                Some(next) => self.create(state, next, now),
+                None => state.read_again(),
+            },
         }
     }
 }

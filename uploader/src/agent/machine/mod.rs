@@ -19,7 +19,8 @@ mod make;
 mod model;
 
 use crate::agent::record::{Record, Stored};
-use crate::ami::FailedCall;
+use crate::ami::creation::Creation;
+use crate::ami::{Answer, Deleted, FailedCall};
 use crate::polling::Polling;
 use crate::request::{Opened, Whereabouts};
 use action::{Action, Event, Facts, Outcome};
@@ -62,13 +63,9 @@ pub struct State {
     facts: Option<Facts>,
     /// Snapshots that this agent started, with their attempt: the record may have moved on.
     started: Vec<(u32, String)>,
-    /// When the snapshot was sealed by this agent.
-    sealed: Option<OffsetDateTime>,
-    /// Since when the snapshot refuses blocks, though it looks pending.
-    refuses: Option<OffsetDateTime>,
-    /// Since when EC2 registers no image of the snapshot, though it looks completed.
-    unregistered: Option<OffsetDateTime>,
-    /// How long it was waited for what was not there yet.
+    /// This attempt's snapshot and image, once the record says how the snapshot is started.
+    creation: Option<Creation>,
+    /// How long it was waited for what was to be deleted, or for who uses it.
     waited: Duration,
     /// How many times somebody else wrote the record first.
     changes: u32,
@@ -88,22 +85,12 @@ enum Step {
     Write(Box<Record>),
     Manifest,
     Parent,
-    Start,
-    Look,
-    /// A pause, and then a look at the snapshot.
-    WaitSnapshot,
-    Put,
-    Complete,
+    /// A step of the [`Creation`].
+    Create,
     /// The deletion of a lost attempt's snapshot; then another attempt.
     Discard {
         incremental: bool,
     },
-    Register,
-    /// Some seconds, and then all is looked at again.
-    WaitRegister,
-    /// A look at the image, which is ours as soon as it is there.
-    FindImage,
-    WaitImage,
     /// Snapshots to delete, before the message goes.
     List,
     Delete(String),
@@ -139,9 +126,7 @@ impl Machine {
             stored: None,
             facts: None,
             started: Vec::new(),
-            sealed: None,
-            refuses: None,
-            unregistered: None,
+            creation: None,
             waited: Duration::ZERO,
             changes: 0,
             doomed: Vec::new(),
@@ -167,14 +152,14 @@ impl Machine {
             (step, Event::Failed(failed)) => self.failed(state, step, failed, now),
             (Step::Verify, Event::Verified(is_right)) => self.verified(state, is_right),
             (Step::ReadRecord, Event::Record(stored)) => self.read(state, stored, now),
-            (Step::Write(record), Event::Written(etag)) => {
+            (Step::Write(record), Event::RecordWritten(etag)) => {
                 state.stored = Some(Stored {
                     record: *record,
                     etag,
                 });
                 self.resume(state, now)
             }
-            (Step::Write(_), Event::Changed) => {
+            (Step::Write(_), Event::RecordChanged) => {
                 state.changes += 1;
                 state.read_again()
             }
@@ -183,42 +168,30 @@ impl Machine {
                 self.resume(state, now)
             }
             (Step::Parent, Event::Parent(parent)) => self.parent_found(state, parent, now),
-            (Step::Start, Event::Snapshot(id)) => self.started(state, id, now),
-            (Step::Start | Step::Put, Event::ParentGone) => self.discard(state, false, now),
-            (Step::Look, Event::SnapshotIs(is)) => self.looked(state, is, now),
-            (Step::WaitSnapshot, Event::Woken) => state.look(),
-            (Step::Put, Event::Put) => self.complete(state),
-            (Step::Complete, Event::Sealed) => {
-                state.sealed = Some(now);
-                state.look()
+            (Step::Create, Event::Ami(answer)) => self.created(state, answer, now),
+            (Step::Discard { incremental }, Event::Ami(Answer::Deleted(deleted))) => {
+                match deleted {
+                    Deleted::Gone => self.next_attempt(state, incremental, true, now),
+                    Deleted::Missing => self.next_attempt(state, incremental, false, now),
+                    Deleted::InUse => self.find_image(state, now),
+                }
             }
-            (Step::Put | Step::Complete, Event::NotPending) => {
-                state.refuses.get_or_insert(now);
-                state.read_again()
-            }
-            (Step::Register, Event::NotPending) => self.not_registered(state, now),
-            (Step::WaitRegister, Event::Woken) => state.read_again(),
-            (Step::Discard { incremental }, Event::Deleted) => {
-                self.next_attempt(state, incremental, true, now)
-            }
-            (Step::Discard { incremental }, Event::Missing) => {
-                self.next_attempt(state, incremental, false, now)
-            }
-            (Step::Discard { .. } | Step::Register, Event::InUse | Event::NameTaken)
-            | (Step::Register, Event::Registered(_))
-            | (Step::WaitImage, Event::Woken) => state.find_image(),
-            (Step::FindImage, Event::Image(found)) => self.image_found(state, found, now),
             (Step::List, Event::Snapshots(ids)) => self.listed(state, ids, now),
-            (Step::Delete(_), Event::Deleted) => self.delete_next(state, now),
-            (Step::Delete(id), Event::Missing) => self.missing(state, id, now),
-            (Step::WaitDelete(id), Event::Woken) => state.delete(id),
-            (Step::Delete(id), Event::InUse) | (Step::WaitUser(id), Event::Woken) => {
-                state.find_user(id)
+            (Step::Delete(id), Event::Ami(Answer::Deleted(deleted))) => match deleted {
+                Deleted::Gone => self.delete_next(state, now),
+                Deleted::Missing => self.missing(state, id, now),
+                Deleted::InUse => state.find_user(id),
+            },
+            (Step::WaitDelete(id), Event::Ami(Answer::Waited)) => state.delete(id),
+            (Step::WaitUser(id), Event::Ami(Answer::Waited)) => state.find_user(id),
+            (Step::FindUser(id), Event::Ami(Answer::Image(found))) => {
+                self.user_found(state, id, found, now)
             }
-            (Step::FindUser(id), Event::Image(found)) => self.user_found(state, id, found, now),
-            (Step::DeadLetter { reason }, Event::Sent) => self.dead_letter_sent(state, reason, now),
+            (Step::DeadLetter { reason }, Event::DeadLetterSent) => {
+                self.dead_letter_sent(state, reason, now)
+            }
             (Step::DeleteMessage(outcome), Event::MessageDeleted)
-            | (Step::Release(outcome), Event::Released) => state.done(outcome),
+            | (Step::Release(outcome), Event::MessageReleased) => state.done(outcome),
             (Step::Note(failed), _) => state.release(&failed.text),
             (Step::Done(outcome), _) => state.done(outcome),
             // An answer to something else: an executor that is not ours. What is recorded counts.
@@ -233,7 +206,7 @@ impl State {
         (self, action)
     }
 
-    /// A pause, longer the longer this has waited, and then another look.
+    /// A pause, longer the longer this has waited, and then what `step` says.
     fn wait(mut self, step: Step) -> Next {
         let pause = Polling::STATE.pause(self.waited);
         self.waited += pause;

@@ -4,7 +4,7 @@
 use super::world::{Receipt, World};
 use crate::agent::machine::action::{Action, Event, Outcome};
 use crate::agent::machine::{Delivery, Machine, State};
-use crate::ami::FailedCall;
+use crate::ami::{Answer, FailedCall};
 use crate::request::{AmiSpec, DEFAULT_LIFE, Envelope, ImageRef, Request, Whereabouts};
 use crate::vault::Names;
 use time::macros::datetime;
@@ -123,11 +123,11 @@ impl Model {
             Op::Redeliver => self.world.redeliver(),
             Op::Replay => self.world.send(),
             Op::Pass(seconds) => self.world.now += Duration::seconds(seconds.into()),
-            Op::NoParent => self.world.parent = false,
+            Op::NoParent => self.world.ec2.parent = false,
             Op::NoParentManifest => self.world.parent_manifest = false,
-            Op::BreakSnapshot => self.world.break_snapshot(),
-            Op::DropSnapshot => self.world.drop_snapshot(),
-            Op::BreakImage => self.world.break_image(),
+            Op::BreakSnapshot => self.world.ec2.break_snapshot(),
+            Op::DropSnapshot => self.world.ec2.drop_snapshot(),
+            Op::BreakImage => self.world.ec2.break_image(),
         }
         self.world.check_always();
     }
@@ -153,7 +153,7 @@ impl Model {
             // Time passes, whatever happens to other calls; the message is this agent's receipt's.
             Action::Wait(pause) => {
                 world.now += *pause;
-                Event::Woken
+                Event::Ami(Answer::Waited)
             }
             Action::DeleteMessage => {
                 world.delete_message(receipt);

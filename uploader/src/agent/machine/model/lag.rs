@@ -6,6 +6,7 @@ use super::agents::{Model, Op};
 use super::properties::{check_settled, op};
 use crate::agent::machine::action::Action;
 use crate::agent::record::Phase;
+use crate::ami::Call;
 use proptest::prelude::*;
 
 /// Much is not seen yet, attempts are given up, and whoever knows what was made is killed.
@@ -36,10 +37,10 @@ proptest! {
         let world = &model.world;
         let record = &world.record.as_ref().unwrap().record;
         for id in &record.earlier {
-            let of_an_image = world.images.iter().any(|it| it.snapshot == *id);
-            prop_assert!(of_an_image || !world.snapshots.contains_key(id), "{} is left", id);
+            let of_an_image = world.ec2.images.iter().any(|it| it.snapshot == *id);
+            prop_assert!(of_an_image || !world.ec2.snapshots.contains_key(id), "{} is left", id);
         }
-        prop_assert_eq!(world.images.len(), usize::from(record.phase == Phase::Finished));
+        prop_assert_eq!(world.ec2.images.len(), usize::from(record.phase == Phase::Finished));
     }
 }
 
@@ -69,7 +70,7 @@ fn give_up_unseen(model: &mut Model, agent: usize) {
     model.happen(Op::Lag(agent));
     let record = &model.world.record.as_ref().unwrap().record;
     assert_eq!((record.attempt, record.earlier.len()), (2, 1));
-    assert_eq!(model.world.snapshots.len(), 1);
+    assert_eq!(model.world.ec2.snapshots.len(), 1);
 }
 
 #[test]
@@ -101,11 +102,11 @@ fn a_request_that_failed_gets_no_image_of_an_earlier_attempt() {
     model.happen(Op::Redeliver);
     until(&mut model, Op::Step, 1, puts);
     until(&mut model, Op::Step, 0, |it| {
-        matches!(it, Action::RegisterImage(_))
+        matches!(it, Action::Ami(Call::RegisterImage(_)))
     });
     give_up_unseen(&mut model, 1);
     until(&mut model, Op::Step, 1, |it| {
-        matches!(it, Action::StartSnapshot(_))
+        matches!(it, Action::Ami(Call::StartSnapshot(_)))
     });
     model.happen(Op::Refuse(1));
     until(&mut model, Op::Lag, 1, |it| matches!(it, Action::Done(_)));
@@ -114,5 +115,5 @@ fn a_request_that_failed_gets_no_image_of_an_earlier_attempt() {
     check_settled(&model);
     let world = &model.world;
     assert_eq!(world.record.as_ref().unwrap().record.phase, Phase::Failed);
-    assert!(world.images.is_empty() && world.snapshots.is_empty());
+    assert!(world.ec2.images.is_empty() && world.ec2.snapshots.is_empty());
 }

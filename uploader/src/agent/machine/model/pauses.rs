@@ -2,7 +2,7 @@
 
 use super::agents::{Model, T0};
 use crate::agent::machine::action::{Action, Event, Outcome};
-use crate::ami::{ImageState, SnapshotState};
+use crate::ami::{Answer, Call, ImageState, SnapshotState};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -51,22 +51,25 @@ impl Pauses {
                         sealed = Some(world.now);
                         event
                     }
-                    (Action::RegisterImage(_), event) => {
+                    (Action::Ami(Call::RegisterImage(_)), event) => {
                         registered = Some(world.now);
                         event
                     }
-                    (Action::LookAtSnapshot(_), _)
+                    (Action::Ami(Call::DescribeSnapshot(_)), _)
                         if age(&sealed).is_some_and(|it| it < lasting.snapshot) =>
                     {
-                        Event::SnapshotIs(SnapshotState::Pending)
+                        Event::Ami(Answer::Snapshot(SnapshotState::Pending))
                     }
-                    (Action::FindImage(_), Event::Image(Some(mut image))) => {
+                    (
+                        Action::Ami(Call::FindImage(_)),
+                        Event::Ami(Answer::Image(Some(mut image))),
+                    ) => {
                         let age = age(&registered).unwrap_or_default();
                         image.state = match age < lasting.image {
                             true => ImageState::Pending,
                             false => ImageState::Available,
                         };
-                        Event::Image((age >= lasting.unseen).then_some(image))
+                        Event::Ami(Answer::Image((age >= lasting.unseen).then_some(image)))
                     }
                     (_, event) => event,
                 }

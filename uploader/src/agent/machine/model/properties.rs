@@ -2,9 +2,9 @@
 //! a name.
 
 use super::agents::{Model, Op, T0};
-use super::world::{Image, Snapshot};
 use crate::agent::machine::action::Outcome;
 use crate::agent::record::Phase;
+use crate::ami::model::{Image, Snapshot};
 use crate::ami::{ImageState, SnapshotState};
 use crate::request::{DEFAULT_LIFE, Envelope};
 use proptest::prelude::*;
@@ -25,24 +25,27 @@ pub(super) fn check_settled(model: &Model) {
     };
     match record.phase {
         Phase::Finished => {
-            assert_eq!(world.images.len(), 1, "one AMI");
-            assert_eq!(Some(&world.images[0].id), record.ami.as_ref());
-            assert_eq!(Some(&world.images[0].snapshot), record.snapshot.as_ref());
-            assert_eq!(world.images[0].request, model.request.id.to_string());
-            let left: Vec<&String> = world.snapshots.keys().collect();
-            assert_eq!(left, [&world.images[0].snapshot], "no other snapshot");
+            assert_eq!(world.ec2.images.len(), 1, "one AMI");
+            assert_eq!(Some(&world.ec2.images[0].id), record.ami.as_ref());
+            assert_eq!(
+                Some(&world.ec2.images[0].snapshot),
+                record.snapshot.as_ref()
+            );
+            assert_eq!(world.ec2.images[0].request, model.request.id.to_string());
+            let left: Vec<&String> = world.ec2.snapshots.keys().collect();
+            assert_eq!(left, [&world.ec2.images[0].snapshot], "no other snapshot");
         }
         Phase::Failed => {
             assert!(!world.dead.is_empty(), "a dead letter");
             assert!(record.reason.as_ref().is_some_and(|it| !it.is_empty()));
             // But for one that failed, or whose snapshot could not be deleted in time: and then
             // it is named.
-            for image in &world.images {
+            for image in &world.ec2.images {
                 let named = |it: &String| it.contains(&image.id) || it.contains(&image.snapshot);
                 assert!(record.left.iter().any(named), "no AMI, or it is named");
             }
-            for id in world.snapshots.keys() {
-                let of_an_image = world.images.iter().any(|it| it.snapshot == *id);
+            for id in world.ec2.snapshots.keys() {
+                let of_an_image = world.ec2.images.iter().any(|it| it.snapshot == *id);
                 let named = record.left.iter().any(|it| it.contains(id.as_str()));
                 assert!(of_an_image || named, "{id} is left");
             }
@@ -139,7 +142,7 @@ proptest! {
         model.all_happen(ops);
         model.settle();
         let world = &model.world;
-        prop_assert!(world.record.is_none() && world.snapshots.is_empty() && world.images.is_empty());
+        prop_assert!(world.record.is_none() && world.ec2.snapshots.is_empty() && world.ec2.images.is_empty());
         prop_assert!(world.dead.iter().all(|it| it.contains("signature")));
         prop_assert!(!world.dead.is_empty());
     }
@@ -154,7 +157,7 @@ proptest! {
         model.all_happen(ops);
         model.settle();
         let world = &model.world;
-        prop_assert!(world.snapshots.is_empty() && world.images.is_empty());
+        prop_assert!(world.ec2.snapshots.is_empty() && world.ec2.images.is_empty());
         prop_assert_eq!(world.record.as_ref().unwrap().record.phase, Phase::Failed);
         prop_assert!(world.dead.iter().any(|it| it.contains("expired")));
     }
@@ -173,7 +176,7 @@ fn undisturbed_a_request_has_its_ami_at_the_first_try() {
     let model = settled(|_| ());
     let record = &model.world.record.as_ref().unwrap().record;
     assert_eq!((record.phase, record.attempt), (Phase::Finished, 1));
-    assert_eq!(model.world.images[0].name, "web-abababab-07070707");
+    assert_eq!(model.world.ec2.images[0].name, "web-abababab-07070707");
     assert_eq!(model.world.writes, 4, "taken up, start, snapshot, result");
     assert!(matches!(model.outcomes.as_slice(), [Outcome::Finished { ami }] if ami == "ami-0"));
 }
@@ -188,8 +191,8 @@ fn a_replay_finds_it_done() {
     assert_eq!(model.world.record, before);
     assert_eq!(
         (
-            model.world.images.len(),
-            model.world.made,
+            model.world.ec2.images.len(),
+            model.world.ec2.made,
             model.world.dead.len()
         ),
         (1, 1, 0)
@@ -207,7 +210,7 @@ fn another_request_under_a_known_id_touches_nothing() {
     model.happen(Op::Replay);
     model.settle();
     assert_eq!(model.world.record, before);
-    assert_eq!(model.world.images.len(), 1);
+    assert_eq!(model.world.ec2.images.len(), 1);
     assert!(
         model.world.dead[0].contains("was here before"),
         "{:?}",
@@ -224,8 +227,12 @@ fn a_name_that_is_taken_is_a_failure_that_names_the_image() {
             state: SnapshotState::Completed,
             full: true,
         };
-        model.world.snapshots.insert("theirs".to_owned(), snapshot);
-        model.world.images.push(Image {
+        model
+            .world
+            .ec2
+            .snapshots
+            .insert("theirs".to_owned(), snapshot);
+        model.world.ec2.images.push(Image {
             id: "ami-theirs".to_owned(),
             name: model.request.ami_name(),
             snapshot: "theirs".to_owned(),
@@ -240,8 +247,14 @@ fn a_name_that_is_taken_is_a_failure_that_names_the_image() {
         record.reason.as_ref().unwrap().contains("ami-theirs"),
         "{record:?}"
     );
-    assert_eq!(model.world.images.len(), 1);
-    let theirs: Vec<&str> = model.world.snapshots.keys().map(String::as_str).collect();
+    assert_eq!(model.world.ec2.images.len(), 1);
+    let theirs: Vec<&str> = model
+        .world
+        .ec2
+        .snapshots
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(theirs, ["theirs"]);
 }
 
@@ -278,7 +291,7 @@ fn a_message_that_comes_too_often_is_given_up() {
 #[test]
 fn an_image_that_is_not_registered_is_asked_for_now_and_then() {
     let mut model = Model::new();
-    model.world.registers_none = true;
+    model.world.ec2.registers_none = true;
     model.settle();
     check_settled(&model);
     let world = &model.world;
@@ -289,18 +302,22 @@ fn an_image_that_is_not_registered_is_asked_for_now_and_then() {
         world.dead
     );
     // For two minutes each: after 1, 1, 2, 4, 8, 15, 15 … seconds.
-    assert!(world.registrations <= 5 * 14, "{}", world.registrations);
+    assert!(
+        world.ec2.registrations <= 5 * 14,
+        "{}",
+        world.ec2.registrations
+    );
     assert!(world.now - T0 >= Duration::minutes(10));
 }
 
 #[test]
 fn an_image_that_is_registered_after_a_while_is_of_the_first_snapshot() {
     let mut model = Model::new();
-    model.world.registers_none = true;
-    while model.world.registrations < 4 {
+    model.world.ec2.registers_none = true;
+    while model.world.ec2.registrations < 4 {
         model.happen(Op::Step(0));
     }
-    model.world.registers_none = false;
+    model.world.ec2.registers_none = false;
     model.settle();
     check_settled(&model);
     let record = &model.world.record.as_ref().unwrap().record;
@@ -326,7 +343,7 @@ fn what_is_refused_before_there_is_a_record_is_given_up() {
             assert!(turns < 1000, "{step}: no end");
         }
         let world = &model.world;
-        assert!(world.record.is_none() && world.snapshots.is_empty());
+        assert!(world.record.is_none() && world.ec2.snapshots.is_empty());
         assert_eq!(
             world.dead,
             ["given up after 12 tries: as the model wants it"],
