@@ -117,11 +117,11 @@ pub(crate) enum Late {
 }
 
 impl Creation {
-    /// That of an attempt whose snapshot may be known already.
-    pub(crate) fn new(attempt: Attempt, snapshot: Option<String>) -> Creation {
+    /// That of an attempt; [`Creation::resume`] begins it.
+    pub(crate) fn new(attempt: Attempt) -> Creation {
         Creation {
             attempt,
-            snapshot,
+            snapshot: None,
             completed: None,
             refuses: None,
             unregistered: None,

@@ -226,6 +226,7 @@ pub async fn carry_out(
             boot: make.boot,
             limits,
             random,
+            now,
         };
         made = order.run(progress, cancel).await?;
     }
@@ -257,13 +258,10 @@ pub async fn carry_out(
                 before: None,
             })
         }
-        Err(error) => match make::undo(&vault.session, &made_of(&current)).await {
-            left if left.is_empty() => Err(error),
-            left => Err(ConverterError::Left {
-                why: Box::new(error),
-                left,
-            }),
-        },
+        Err(error) => {
+            let left = make::undo(&vault.session, &made_of(&current)).await;
+            Err(make::with_left(error, left))
+        }
     }
 }
 

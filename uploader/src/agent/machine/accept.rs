@@ -97,9 +97,7 @@ impl Machine {
         match &record.start {
             Some(start) => {
                 let attempt = self.attempt(&state, &record, start, facts);
-                let creation = state
-                    .creation
-                    .get_or_insert_with(|| Creation::new(attempt, None));
+                let creation = state.creation.get_or_insert_with(|| Creation::new(attempt));
                 let next = creation.resume(record.snapshot);
                 self.create(state, next, now)
             }
