@@ -3,10 +3,10 @@
 use super::journal::{self, JournalError};
 use super::record::{Parent, Phase};
 use super::tags;
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Kind, Session, ec2};
 use crate::request::ImageRef;
 use crate::vault::Names;
-use aws_sdk_ec2::types::{Filter, Snapshot, SnapshotState};
+use aws_sdk_ec2::types::{Snapshot, SnapshotState};
 use uuid::Uuid;
 
 /// Most snapshots of one request, or one image, that are looked at.
@@ -109,40 +109,18 @@ pub(super) async fn with_tag(
     key: &str,
     value: &str,
 ) -> Result<Vec<Snapshot>, AwsError> {
-    let filter = |key: &str, value: &str| {
-        Filter::builder()
-            .name(format!("tag:{key}"))
-            .values(value)
-            .build()
-    };
-    let mut pages = session
-        .ec2
-        .describe_snapshots()
-        .owner_ids("self")
-        .filters(filter(tags::VAULT, &names.vault))
-        .filters(filter(key, value))
-        .into_paginator()
-        .page_size(500)
-        .send();
-    let mut found = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsError::new("ec2 DescribeSnapshots", error))?;
-        found.extend(page.snapshots.unwrap_or_default());
-        if found.len() >= MAX_SNAPSHOTS {
-            break;
-        }
-    }
-    Ok(found)
+    let filters = vec![
+        ec2::tag_filter(tags::VAULT, &names.vault),
+        ec2::tag_filter(key, value),
+    ];
+    ec2::own_snapshots(session, filters, MAX_SNAPSHOTS).await
 }
 
 /// The request that an agent made a snapshot for, by its tag and description: a copy has at most
 /// one of them.
 pub(super) fn request_of(snapshot: &Snapshot) -> Option<Uuid> {
-    let tag = snapshot
-        .tags()
-        .iter()
-        .find(|it| it.key() == Some(tags::REQUEST))?;
-    let id = Uuid::try_parse(tag.value()?).ok()?;
+    let tag = ec2::tag(snapshot.tags(), tags::REQUEST)?;
+    let id = Uuid::try_parse(tag).ok()?;
     let description = snapshot.description()?;
     let of_request = description.strip_prefix(&tags::snapshot_prefix(&id))?;
     of_request.parse::<u32>().ok()?;

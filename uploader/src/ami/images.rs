@@ -1,9 +1,9 @@
 //! Images: registered, found by their names, and deregistered.
 
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Kind, Session, ec2};
 use crate::vault::tags;
 use aws_sdk_ec2::types::{
-    ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Filter, Image,
+    ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Image,
     ImageState as Ec2State, ImdsSupportValues, ResourceType, Tag, TagSpecification, VolumeType,
 };
 
@@ -137,19 +137,9 @@ pub(crate) async fn register(session: &Session, new: &NewImage) -> Result<Regist
 
 /// The account's own image of this name.
 pub(crate) async fn find(session: &Session, name: &str) -> Result<Option<FoundImage>, AwsError> {
-    let answer = session
-        .ec2
-        .describe_images()
-        .owners("self")
-        .filters(Filter::builder().name("name").values(escaped(name)).build())
-        .include_disabled(true)
-        .include_deprecated(true)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeImages", error))?;
+    let images = ec2::own_images(session, vec![ec2::filter("name", &[name])]).await?;
     let is_named = |image: &&Image| image.name() == Some(name);
-    let image = answer.images().iter().find(is_named);
-    Ok(image.and_then(found))
+    Ok(images.iter().find(is_named).and_then(found))
 }
 
 /// Deregisters an image; it is no error if it is gone already.
@@ -169,20 +159,10 @@ pub(crate) async fn deregister(session: &Session, ami: &str) -> Result<(), AwsEr
 }
 
 fn found(image: &Image) -> Option<FoundImage> {
-    let root = image.root_device_name();
-    let mut devices = image.block_device_mappings().iter();
-    let snapshot = devices
-        .find(|it| it.device_name() == root)
-        .and_then(|it| it.ebs())
-        .and_then(|it| it.snapshot_id());
-    let request = image
-        .tags()
-        .iter()
-        .find(|it| it.key() == Some(tags::REQUEST));
     Some(FoundImage {
         id: image.image_id()?.to_owned(),
-        snapshot: snapshot.unwrap_or_default().to_owned(),
-        request: request.and_then(|it| it.value()).map(str::to_owned),
+        snapshot: ec2::root_snapshot(image).unwrap_or_default().to_owned(),
+        request: ec2::tag(image.tags(), tags::REQUEST).map(str::to_owned),
         state: match image.state() {
             Some(Ec2State::Pending | Ec2State::Transient) => ImageState::Pending,
             Some(Ec2State::Failed | Ec2State::Error | Ec2State::Invalid) => ImageState::Failed,
@@ -201,18 +181,6 @@ fn mode(boot: BootMode) -> BootModeValues {
     }
 }
 
-/// A name as the value of a filter, in which some characters mean others.
-fn escaped(name: &str) -> String {
-    let mut value = String::with_capacity(name.len());
-    for it in name.chars() {
-        if matches!(it, '*' | '?' | '\\') {
-            value.push('\\');
-        }
-        value.push(it);
-    }
-    value
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,11 +196,5 @@ mod tests {
         assert_eq!(of(&["uefi"]).as_deref(), Some("uefi"));
         assert_eq!(of(&[]), None);
         assert_eq!(of(&["uefi", "coreboot"]), None);
-    }
-
-    #[test]
-    fn a_name_with_a_filters_signs_is_only_itself() {
-        assert_eq!(escaped("a*b?c\\d"), r"a\*b\?c\\d");
-        assert_eq!(escaped("web 1.4 (x)"), "web 1.4 (x)");
     }
 }

@@ -1,7 +1,7 @@
 //! Snapshots: started, looked at, completed and deleted.
 
 use super::failed_call::may_pass;
-use crate::aws::{AwsError, Kind, Session};
+use crate::aws::{AwsError, Kind, Session, ec2};
 use aws_sdk_ebs::types::{ChecksumAggregationMethod, ChecksumAlgorithm, Tag};
 use aws_sdk_ec2::types::{Snapshot, SnapshotState as Ec2State};
 use base64::Engine;
@@ -110,23 +110,13 @@ pub(crate) async fn start(session: &Session, new: &NewSnapshot) -> Result<Starte
 
 /// What a snapshot is.
 pub(crate) async fn state(session: &Session, id: &str) -> Result<SnapshotState, AwsError> {
-    let answer = session
-        .ec2
-        .describe_snapshots()
-        .snapshot_ids(id)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("ec2 DescribeSnapshots", error));
-    match answer {
-        Ok(answer) => Ok(match answer.snapshots().first().and_then(Snapshot::state) {
-            Some(Ec2State::Completed) => SnapshotState::Completed,
-            Some(Ec2State::Error) => SnapshotState::Error,
-            Some(_) => SnapshotState::Pending,
-            None => SnapshotState::NotFound,
-        }),
-        Err(error) if error.kind == Kind::NotFound => Ok(SnapshotState::NotFound),
-        Err(error) => Err(error),
-    }
+    let snapshot = ec2::snapshot(session, id).await?;
+    Ok(match snapshot.as_ref().and_then(Snapshot::state) {
+        Some(Ec2State::Completed) => SnapshotState::Completed,
+        Some(Ec2State::Error) => SnapshotState::Error,
+        Some(_) => SnapshotState::Pending,
+        None => SnapshotState::NotFound,
+    })
 }
 
 /// Completes a snapshot of `count` blocks, whose digests have this checksum.
