@@ -7,8 +7,8 @@ use crate::ami::{BlocksPut, BootMode, Completed, FailedCall, snapshots};
 use crate::aws::{AwsError, Kind, Session};
 use crate::blocks::{self, BlockPlan, Limits, PutError};
 use crate::request::ImageRef;
+use crate::vault::Vault;
 use crate::vault::images::{StoreError, fetch_manifest};
-use crate::vault::{Names, Vault};
 use error_class::Chain;
 use imgtool::pack::Manifest;
 use std::sync::Arc;
@@ -35,8 +35,7 @@ pub(super) struct ImageContent {
 
 /// Where blocks go, and who is told.
 pub(super) struct Target<'a> {
-    pub(super) session: &'a Session,
-    pub(super) names: &'a Names,
+    pub(super) vault: &'a Vault,
     pub(super) vault_key: &'a str,
     pub(super) id: &'a Uuid,
     pub(super) snapshot: &'a str,
@@ -49,12 +48,10 @@ impl ImageContent {
     /// Fetches and checks a manifest.
     pub(super) async fn fetch(
         &mut self,
-        session: &Session,
-        names: &Names,
+        vault: &Vault,
         image: &ImageRef,
     ) -> Result<Facts, FailedCall> {
-        let manifest =
-            fetch_manifest(&Vault::of(session, names), &image.name, &image.digest).await?;
+        let manifest = fetch_manifest(vault, &image.name, &image.digest).await?;
         let facts = facts(&manifest)
             .map_err(|why| FailedCall::permanent(format!("the image {}: {why}", image.name)))?;
         self.manifest = Some((image.clone(), Arc::new(manifest)));
@@ -68,7 +65,6 @@ impl ImageContent {
         image: &ImageRef,
         parent: Option<&Parent>,
     ) -> Result<BlocksPut, FailedCall> {
-        let Target { session, names, .. } = target;
         let manifest = match &self.manifest {
             Some((of, manifest)) if of == image => Arc::clone(manifest),
             _ => return Err(FailedCall::transient("the manifest was not fetched")),
@@ -77,7 +73,7 @@ impl ImageContent {
             None => None,
             Some(parent) => {
                 let ImageRef { name, digest } = &parent.image;
-                match fetch_manifest(&Vault::of(session, names), name, digest).await {
+                match fetch_manifest(target.vault, name, digest).await {
                     Ok(manifest) => Some(manifest),
                     Err(error) => {
                         let failed = FailedCall::from(error);
@@ -148,11 +144,10 @@ impl Target<'_> {
                         .await;
                 }
             };
-            let vault = Vault::of(self.session, self.names);
             tokio::select! {
                 biased;
                 done = blocks::put_blocks(
-                    &vault, manifest, &stretch, self.snapshot,
+                    self.vault, manifest, &stretch, self.snapshot,
                     self.limits, &progress, self.cancel,
                 ) => done?,
                 () = tell => {}
@@ -173,7 +168,7 @@ impl Target<'_> {
     /// How many of the plan's first blocks a predecessor put. If that is a lie, EBS does not complete
     /// the snapshot: count and checksum are of all.
     async fn acknowledged(&self, total: u64) -> u64 {
-        match journal::progress(self.session, self.names, self.id).await {
+        match journal::progress(self.vault, self.id).await {
             Ok(Some(it)) if it.snapshot == self.snapshot && it.total == total => {
                 it.acknowledged.min(total)
             }
@@ -203,7 +198,7 @@ impl Target<'_> {
             acknowledged,
             updated: now,
         };
-        journal::tell(self.session, self.names, self.vault_key, self.id, &progress).await;
+        journal::tell(self.vault, self.vault_key, self.id, &progress).await;
     }
 }
 

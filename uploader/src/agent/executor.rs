@@ -7,19 +7,16 @@ use super::machine::action::{Action, Event, Outcome};
 use super::queue::{Message, Queues};
 use super::{Clock, journal, tagged};
 use crate::ami::{Answer, FailedCall};
-use crate::aws::Session;
 use crate::blocks::Limits;
-use crate::vault::{Names, Vault};
+use crate::vault::Vault;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What an agent has for all messages.
 #[derive(Clone)]
 pub struct Agent {
-    /// Clients.
-    pub session: Session,
-    /// The vault.
-    pub names: Names,
+    /// The vault whose requests it takes.
+    pub vault: Vault,
     /// What it goes by.
     pub machine: Machine,
     /// What it is known by: an instance's id, or what its host chose.
@@ -81,7 +78,7 @@ impl Agent {
             };
             if cancel.is_cancelled() && !is_last(&action) {
                 // All that counts is recorded, or is made again without doing it twice.
-                queues.release(&self.session, message, 0).await;
+                queues.release(&self.vault.session, message, 0).await;
                 return Ended::Stopped;
             }
             tracing::debug!(?event, "answer");
@@ -97,7 +94,7 @@ impl Agent {
         FailedCall {
             text: format!(
                 "{}; the caller was {}",
-                failed.text, self.session.caller_arn
+                failed.text, self.vault.session.caller_arn
             ),
             ..failed
         }
@@ -109,7 +106,7 @@ impl Agent {
         loop {
             tokio::time::sleep(Duration::from_secs(u64::from(visibility / 3).max(1))).await;
             let seconds = i32::try_from(visibility).unwrap_or(i32::MAX);
-            if let Err(error) = queues.hide(&self.session, message, seconds).await {
+            if let Err(error) = queues.hide(&self.vault.session, message, seconds).await {
                 tracing::warn!(%error, "another agent may get the message, too");
             }
         }
@@ -124,30 +121,27 @@ impl Agent {
         action: &Action,
         cancel: &CancellationToken,
     ) -> Result<Event, FailedCall> {
-        let Agent { session, names, .. } = self;
+        let vault = &self.vault;
+        let session = &vault.session;
         let vault_key = &self.machine.vault_key;
         Ok(match action {
-            Action::Verify { sha256, signature } => Event::Verified(
-                crate::request::verify(&Vault::of(session, names), sha256, signature).await?,
-            ),
-            Action::ReadRecord(id) => {
-                Event::Record(journal::read(session, names, id).await?.map(Box::new))
+            Action::Verify { sha256, signature } => {
+                Event::Verified(crate::request::verify(vault, sha256, signature).await?)
             }
+            Action::ReadRecord(id) => Event::Record(journal::read(vault, id).await?.map(Box::new)),
             Action::WriteRecord { record, replaces } => {
                 let replaces = replaces.clone();
-                match journal::write(session, names, vault_key, record, replaces).await? {
+                match journal::write(vault, vault_key, record, replaces).await? {
                     Written::Done(etag) => Event::RecordWritten(etag),
                     Written::Lost => Event::RecordChanged,
                 }
             }
-            Action::FetchManifest(image) => {
-                Event::Manifest(content.fetch(session, names, image).await?)
-            }
+            Action::FetchManifest(image) => Event::Manifest(content.fetch(vault, image).await?),
             Action::FindParent {
                 image,
                 kms_key,
                 gib,
-            } => Event::Parent(tagged::find_parent(session, names, image, kms_key, *gib).await?),
+            } => Event::Parent(tagged::find_parent(vault, image, kms_key, *gib).await?),
             Action::Ami(call) => Event::Ami(call.make(session).await?),
             Action::PutBlocks {
                 id,
@@ -156,8 +150,7 @@ impl Agent {
                 snapshot,
             } => {
                 let target = Target {
-                    session,
-                    names,
+                    vault,
                     vault_key,
                     id,
                     snapshot,
@@ -171,7 +164,7 @@ impl Agent {
             Action::CompleteSnapshot(id) => {
                 Event::Ami(Answer::Completed(content.complete(session, id).await?))
             }
-            Action::ListSnapshots(id) => Event::Snapshots(tagged::list(session, names, id).await?),
+            Action::ListSnapshots(id) => Event::Snapshots(tagged::list(vault, id).await?),
             Action::DeadLetter { id, reason } => {
                 queues.dead_letter(session, message, *id, reason).await?;
                 Event::DeadLetterSent

@@ -2,14 +2,12 @@
 
 use super::record::{MAX_RECORD, Progress, Record, Stored};
 use crate::Class;
-use crate::aws::{AwsError, Kind, Session};
-use crate::vault::Names;
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ServerSideEncryption;
+use crate::aws::{AwsError, Body, Condition};
+use crate::vault::{Names, Vault};
 use uuid::Uuid;
 
-/// Most records that are listed.
-const MAX_RECORDS: usize = 100_000;
+/// Most objects that are listed: a record and its progress are two.
+const MAX_OBJECTS: usize = 200_000;
 
 /// A record can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,17 +52,13 @@ impl JournalError {
 ///
 /// # Errors
 /// It is broken, or S3 refuses.
-pub async fn read(
-    session: &Session,
-    names: &Names,
-    id: &Uuid,
-) -> Result<Option<Stored>, JournalError> {
+pub async fn read(vault: &Vault, id: &Uuid) -> Result<Option<Stored>, JournalError> {
     let key = Names::request_key(&id.to_string());
-    let Some((text, etag)) = fetch(session, names, &key).await? else {
+    let Some((text, etag)) = fetch(vault, &key).await? else {
         return Ok(None);
     };
     let record = Record::parse(&text, id).map_err(|why| JournalError::Broken {
-        bucket: names.bucket(),
+        bucket: vault.names.bucket(),
         key,
         why,
     })?;
@@ -75,12 +69,8 @@ pub async fn read(
 ///
 /// # Errors
 /// S3 refuses.
-pub async fn progress(
-    session: &Session,
-    names: &Names,
-    id: &Uuid,
-) -> Result<Option<Progress>, JournalError> {
-    let found = fetch(session, names, &progress_key(id)).await?;
+pub async fn progress(vault: &Vault, id: &Uuid) -> Result<Option<Progress>, JournalError> {
+    let found = fetch(vault, &progress_key(id)).await?;
     // It is only a help: what can't be read says nothing.
     Ok(found.and_then(|(text, _)| serde_json::from_slice(&text).ok()))
 }
@@ -89,28 +79,12 @@ pub async fn progress(
 ///
 /// # Errors
 /// S3 refuses.
-pub async fn list(session: &Session, names: &Names) -> Result<Vec<Uuid>, AwsError> {
-    let mut pages = session
-        .s3
-        .list_objects_v2()
-        .bucket(names.bucket())
-        .prefix("requests/")
-        .expected_bucket_owner(&names.account)
-        .into_paginator()
-        .send();
-    let mut found = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page =
-            page.map_err(|error| AwsError::new("s3 ListObjectsV2", error).about(&names.bucket()))?;
-        for object in page.contents() {
-            let id = object.key().and_then(parse_key);
-            let written = object.last_modified().map_or(0, |it| it.secs());
-            found.extend(id.map(|id| (written, id)));
-        }
-        if found.len() > MAX_RECORDS {
-            break;
-        }
-    }
+pub async fn list(vault: &Vault) -> Result<Vec<Uuid>, AwsError> {
+    let objects = vault.bucket().list("requests/", MAX_OBJECTS).await?;
+    let mut found: Vec<_> = objects
+        .iter()
+        .filter_map(|object| Some((object.written, parse_key(&object.key)?)))
+        .collect();
     found.sort_unstable_by(|a, b| b.cmp(a));
     Ok(found.into_iter().map(|(_, id)| id).collect())
 }
@@ -136,112 +110,51 @@ pub(super) enum Written {
 
 /// Writes a record in the place of the one with this ETag, or where there is none.
 pub(super) async fn write(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     vault_key: &str,
     record: &Record,
     replaces: Option<String>,
 ) -> Result<Written, AwsError> {
-    const OPERATION: &str = "s3 PutObject";
-    let text = serde_json::to_vec(record).map_err(|error| AwsError::unsent(OPERATION, &error))?;
-    let call = session
-        .s3
-        .put_object()
-        .bucket(names.bucket())
-        .key(Names::request_key(&record.id.to_string()))
-        .expected_bucket_owner(&names.account)
-        .server_side_encryption(ServerSideEncryption::AwsKms)
-        .ssekms_key_id(vault_key)
-        .content_type("application/json")
-        .body(ByteStream::from(text));
-    let call = match replaces {
-        Some(etag) => call.if_match(etag),
-        None => call.if_none_match("*"),
-    };
-    let answer = call
-        .send()
-        .await
-        .map_err(|error| AwsError::new(OPERATION, error).about(&names.bucket()));
-    match answer {
-        Ok(answer) => Ok(answer.e_tag.map_or(Written::Lost, Written::Done)),
-        // With If-Match, "no such key" says that it was deleted meanwhile.
-        Err(error) if error.kind == Kind::Conflict || error.code == "NoSuchKey" => {
-            Ok(Written::Lost)
-        }
-        Err(error) => Err(error),
-    }
+    let text =
+        serde_json::to_vec(record).map_err(|error| AwsError::unsent("s3 PutObject", &error))?;
+    let key = Names::request_key(&record.id.to_string());
+    let condition = Condition::unchanged(replaces);
+    let etag = vault
+        .bucket()
+        .put_json(&key, text, Some(vault_key), condition)
+        .await?;
+    Ok(etag.map_or(Written::Lost, Written::Done))
 }
 
 /// Writes down how many blocks are put, for whoever looks.
-pub(super) async fn tell(
-    session: &Session,
-    names: &Names,
-    vault_key: &str,
-    id: &Uuid,
-    progress: &Progress,
-) {
+pub(super) async fn tell(vault: &Vault, vault_key: &str, id: &Uuid, progress: &Progress) {
     let Ok(text) = serde_json::to_vec(progress) else {
         return;
     };
-    let written = session
-        .s3
-        .put_object()
-        .bucket(names.bucket())
-        .key(progress_key(id))
-        .expected_bucket_owner(&names.account)
-        .server_side_encryption(ServerSideEncryption::AwsKms)
-        .ssekms_key_id(vault_key)
-        .content_type("application/json")
-        .body(ByteStream::from(text))
-        .send()
+    let written = vault
+        .bucket()
+        .put_json(&progress_key(id), text, Some(vault_key), Condition::Always)
         .await;
     if let Err(error) = written {
-        let error = AwsError::new("s3 PutObject", error);
         tracing::debug!(%error, "progress is not told");
     }
 }
 
 /// An object's bytes and ETag.
-async fn fetch(
-    session: &Session,
-    names: &Names,
-    key: &str,
-) -> Result<Option<(Vec<u8>, String)>, JournalError> {
-    let answer = session
-        .s3
-        .get_object()
-        .bucket(names.bucket())
-        .key(key)
-        .expected_bucket_owner(&names.account)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("s3 GetObject", error).about(&names.bucket()));
-    let answer = match answer {
-        Err(error) if error.code == "NoSuchKey" => return Ok(None),
-        answer => answer?,
+async fn fetch(vault: &Vault, key: &str) -> Result<Option<(Vec<u8>, String)>, JournalError> {
+    let object = vault.bucket().get(key, MAX_RECORD as u64).await;
+    // A connection that broke is no broken record.
+    let Some(object) = object.map_err(AwsError::from)? else {
+        return Ok(None);
     };
-    let broken = |why: String| JournalError::Broken {
-        bucket: names.bucket(),
-        key: key.to_owned(),
-        why,
-    };
-    let etag = answer.e_tag.unwrap_or_default();
-    let mut body = answer.body;
-    let mut text = Vec::new();
-    while let Some(piece) = body.next().await {
-        // The connection broke, and not the record.
-        let piece = piece.map_err(|error| AwsError {
-            operation: "s3 GetObject",
-            kind: Kind::Unavailable,
-            code: String::new(),
-            message: error.to_string(),
-        })?;
-        text.extend_from_slice(&piece);
-        if text.len() > MAX_RECORD {
-            return Err(broken(format!("it is longer than {MAX_RECORD} bytes")));
-        }
+    match object.body {
+        Body::Whole(text) => Ok(Some((text, object.etag))),
+        Body::TooLong(_) => Err(JournalError::Broken {
+            bucket: vault.names.bucket(),
+            key: key.to_owned(),
+            why: format!("it is longer than {MAX_RECORD} bytes"),
+        }),
     }
-    Ok(Some((text, etag)))
 }
 
 #[cfg(test)]

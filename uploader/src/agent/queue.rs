@@ -2,7 +2,7 @@
 
 use super::machine::Delivery;
 use crate::aws::{AwsError, Kind, Session};
-use crate::vault::Names;
+use crate::vault::Vault;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName};
 use uuid::Uuid;
@@ -72,10 +72,10 @@ impl Queues {
     ///
     /// # Errors
     /// One is missing, or SQS refuses.
-    pub async fn find(session: &Session, names: &Names) -> Result<Queues, QueueError> {
+    pub async fn find(vault: &Vault) -> Result<Queues, QueueError> {
         Ok(Queues {
-            requests: url(session, names, names.queue()).await?,
-            dead: url(session, names, names.dead_letter_queue()).await?,
+            requests: url(vault, vault.names.queue()).await?,
+            dead: url(vault, vault.names.dead_letter_queue()).await?,
         })
     }
 
@@ -85,12 +85,12 @@ impl Queues {
     /// The queue is gone, or SQS refuses.
     pub async fn receive(
         &self,
-        session: &Session,
-        names: &Names,
+        vault: &Vault,
         wait: i32,
         visibility: i32,
     ) -> Result<Option<Message>, QueueError> {
-        let answer = session
+        let answer = vault
+            .session
             .sqs
             .receive_message()
             .queue_url(&self.requests)
@@ -106,8 +106,8 @@ impl Queues {
         let answer = match answer {
             Err(error) if error.kind == Kind::NotFound => {
                 return Err(QueueError::Missing {
-                    name: names.queue(),
-                    region: names.region.clone(),
+                    name: vault.names.queue(),
+                    region: vault.names.region.clone(),
                 });
             }
             answer => answer?,
@@ -238,12 +238,13 @@ fn few_retries() -> aws_sdk_sqs::config::Builder {
     aws_sdk_sqs::Config::builder().retry_config(RetryConfig::standard().with_max_attempts(2))
 }
 
-async fn url(session: &Session, names: &Names, name: String) -> Result<String, QueueError> {
-    let answer = session
+async fn url(vault: &Vault, name: String) -> Result<String, QueueError> {
+    let answer = vault
+        .session
         .sqs
         .get_queue_url()
         .queue_name(&name)
-        .queue_owner_aws_account_id(&names.account)
+        .queue_owner_aws_account_id(&vault.names.account)
         .send()
         .await
         .map_err(|error| AwsError::new("sqs GetQueueUrl", error));
@@ -251,7 +252,7 @@ async fn url(session: &Session, names: &Names, name: String) -> Result<String, Q
         Ok(answer) => Ok(answer.queue_url.unwrap_or_default()),
         Err(error) if error.kind == Kind::NotFound => Err(QueueError::Missing {
             name,
-            region: names.region.clone(),
+            region: vault.names.region.clone(),
         }),
         Err(error) => Err(error.into()),
     }

@@ -2,8 +2,8 @@
 
 use super::queue::{QueueError, Queues};
 use crate::Class;
-use crate::aws::{AwsError, Kind, Session};
-use crate::vault::Names;
+use crate::aws::{AwsError, Kind};
+use crate::vault::Vault;
 use aws_sdk_kms::types::KeyState;
 
 /// An agent can't work.
@@ -66,9 +66,10 @@ impl AgentError {
 ///
 /// # Errors
 /// It is not there, can't be used, or KMS refuses.
-pub async fn vault_key(session: &Session, names: &Names) -> Result<String, AgentError> {
-    let alias = names.encryption_alias();
-    let answer = session
+pub async fn vault_key(vault: &Vault) -> Result<String, AgentError> {
+    let alias = vault.names.encryption_alias();
+    let answer = vault
+        .session
         .kms
         .describe_key()
         .key_id(&alias)
@@ -77,7 +78,7 @@ pub async fn vault_key(session: &Session, names: &Names) -> Result<String, Agent
         .map_err(|error| AwsError::new("kms DescribeKey", error));
     let no_key = || AgentError::NoKey {
         alias: alias.clone(),
-        region: names.region.clone(),
+        region: vault.names.region.clone(),
     };
     let answer = match answer {
         Err(error) if error.kind == Kind::NotFound => return Err(no_key()),
@@ -109,17 +110,17 @@ impl Ready {
     ///
     /// # Errors
     /// Key or queues are not there, the key can't be used, or AWS refuses.
-    pub async fn find(session: &Session, names: &Names) -> Result<Ready, AgentError> {
+    pub async fn find(vault: &Vault) -> Result<Ready, AgentError> {
         // A task of its own: on a slow processor it is the handshakes that take time.
         let key = tokio::spawn({
-            let (session, names) = (session.clone(), names.clone());
-            async move { vault_key(&session, &names).await }
+            let vault = vault.clone();
+            async move { vault_key(&vault).await }
         });
-        let queues = Queues::find(session, names).await;
+        let queues = Queues::find(vault).await;
         let vault_key = match key.await {
             Ok(key) => key?,
             // It was lost with its thread.
-            Err(_) => vault_key(session, names).await?,
+            Err(_) => vault_key(vault).await?,
         };
         Ok(Ready {
             vault_key,

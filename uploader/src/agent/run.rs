@@ -8,7 +8,6 @@ use super::queue::{Message, QueueError, Queues};
 use super::ready::AgentError;
 use super::sweep::sweep;
 use crate::aws::AwsError;
-use crate::vault::Vault;
 use futures_util::future::{BoxFuture, Fuse, FusedFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::ops::ControlFlow;
@@ -63,7 +62,6 @@ pub async fn run(
     notify: &(dyn Fn(Notice<'_>) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<(), AgentError> {
-    let Agent { session, names, .. } = agent;
     let now = (agent.clock)();
     let heartbeat = Heartbeat {
         activity: activity(until, cancel, 0),
@@ -76,7 +74,7 @@ pub async fn run(
     };
     // The queue is asked meanwhile: a request that comes before anybody knows of this agent is taken
     // all the same.
-    let heart = Heart::start(&Vault::of(session, names), &agent.clock, heartbeat);
+    let heart = Heart::start(&agent.vault, &agent.clock, heartbeat);
     let limit = until
         .idle
         .map(|seconds| time::Duration::seconds(seconds.into()));
@@ -214,7 +212,7 @@ impl Run<'_> {
             }
             Ok(None) if is_last => {
                 self.retry_after = 1;
-                let depth = self.queues.depth(&self.agent.session).await.ok();
+                let depth = self.queues.depth(&self.agent.vault.session).await.ok();
                 let pending = depth.map(|(waiting, taken)| waiting + taken);
                 self.idle.looked(now, pending);
             }
@@ -244,10 +242,9 @@ impl Run<'_> {
 
     /// Asks the queue, which waits so many seconds for a message.
     fn receive(&mut self, wait: i64) {
-        let Agent { session, names, .. } = self.agent;
         let wait = i32::try_from(wait).unwrap_or(1);
         let visibility = i32::try_from(self.agent.visibility).unwrap_or(i32::MAX);
-        let answer = self.queues.receive(session, names, wait, visibility);
+        let answer = self.queues.receive(&self.agent.vault, wait, visibility);
         self.poll = answer.boxed().fuse();
     }
 
@@ -265,7 +262,9 @@ impl Run<'_> {
         let answer = timeout(LAST_ANSWER, &mut self.poll).await;
         self.poll = Fuse::terminated();
         if let Ok(Ok(Some(message))) = answer {
-            self.queues.release(&self.agent.session, &message, 0).await;
+            self.queues
+                .release(&self.agent.vault.session, &message, 0)
+                .await;
         }
     }
 

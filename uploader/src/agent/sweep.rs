@@ -12,7 +12,7 @@ use super::{heartbeat, journal, tagged, tags};
 use crate::ami::snapshots::Deleted;
 use crate::ami::{FoundImage, ImageState, images, snapshots};
 use crate::aws::AwsError;
-use crate::vault::{REQUEST_SECONDS, Vault};
+use crate::vault::REQUEST_SECONDS;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -28,10 +28,10 @@ const GONE: &str = "nobody brought it to its end as long as the queue kept it";
 /// # Errors
 /// EC2 or S3 refuses.
 pub async fn sweep(agent: &Agent) -> Result<Vec<String>, AwsError> {
-    let Agent { session, names, .. } = agent;
-    heartbeat::sweep(&Vault::of(session, names), (agent.clock)()).await?;
+    let vault = &agent.vault;
+    heartbeat::sweep(vault, (agent.clock)()).await?;
     let mut deleted = Vec::new();
-    for snapshot in tagged::with_tag(session, names, tags::VAULT, &names.vault).await? {
+    for snapshot in tagged::with_tag(vault, tags::VAULT, &vault.names.vault).await? {
         let (Some(id), Some(request)) = (snapshot.snapshot_id(), tagged::request_of(&snapshot))
         else {
             continue;
@@ -47,7 +47,7 @@ pub async fn sweep(agent: &Agent) -> Result<Vec<String>, AwsError> {
         if is_kept {
             continue;
         }
-        match snapshots::delete(session, id).await {
+        match snapshots::delete(&vault.session, id).await {
             Ok(Deleted::Gone) => deleted.push(id.to_owned()),
             answer => tracing::debug!(?answer, snapshot = id, "not deleted"),
         }
@@ -57,8 +57,8 @@ pub async fn sweep(agent: &Agent) -> Result<Vec<String>, AwsError> {
 
 /// A request's record, brought to its end if nobody else will.
 async fn settled(agent: &Agent, request: &Uuid) -> Result<Option<Record>, AwsError> {
-    let Agent { session, names, .. } = agent;
-    let Stored { record, etag } = match journal::read(session, names, request).await {
+    let vault = &agent.vault;
+    let Stored { record, etag } = match journal::read(vault, request).await {
         Ok(Some(stored)) => stored,
         // Without a record nobody knows what it is for: it stays, with its tags.
         Ok(None) | Err(journal::JournalError::Broken { .. }) => return Ok(None),
@@ -67,7 +67,7 @@ async fn settled(agent: &Agent, request: &Uuid) -> Result<Option<Record>, AwsErr
     if !is_abandoned(&record, (agent.clock)()) {
         return Ok(Some(record));
     }
-    let Ok(found) = images::find(session, &record.ami_name).await else {
+    let Ok(found) = images::find(&vault.session, &record.ami_name).await else {
         return Ok(None);
     };
     let record = Record {
@@ -75,7 +75,7 @@ async fn settled(agent: &Agent, request: &Uuid) -> Result<Option<Record>, AwsErr
         ..ended(record, found)
     };
     let vault_key = &agent.machine.vault_key;
-    match journal::write(session, names, vault_key, &record, Some(etag)).await {
+    match journal::write(vault, vault_key, &record, Some(etag)).await {
         Ok(Written::Done(_)) => Ok(Some(record)),
         answer => {
             tracing::debug!(?answer, %request, "not written: the next look decides");

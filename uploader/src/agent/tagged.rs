@@ -3,9 +3,9 @@
 use super::journal::{self, JournalError};
 use super::record::{Parent, Phase};
 use super::tags;
-use crate::aws::{AwsError, Kind, Session, ec2};
+use crate::aws::{AwsError, ec2};
 use crate::request::ImageRef;
-use crate::vault::Names;
+use crate::vault::{Names, Vault};
 use aws_sdk_ec2::types::{Snapshot, SnapshotState};
 use uuid::Uuid;
 
@@ -15,12 +15,8 @@ const MAX_SNAPSHOTS: usize = 1000;
 const MAX_PARENTS: usize = 10;
 
 /// Ids of the snapshots that agents made for a request.
-pub(super) async fn list(
-    session: &Session,
-    names: &Names,
-    id: &Uuid,
-) -> Result<Vec<String>, AwsError> {
-    let found = with_tag(session, names, tags::REQUEST, &id.to_string()).await?;
+pub(super) async fn list(vault: &Vault, id: &Uuid) -> Result<Vec<String>, AwsError> {
+    let found = with_tag(vault, tags::REQUEST, &id.to_string()).await?;
     let ours = found
         .iter()
         .filter(|snapshot| request_of(snapshot) == Some(*id));
@@ -32,13 +28,12 @@ pub(super) async fn list(
 /// The newest snapshot of an image that another can be based on: it is complete, has the key, fits,
 /// belongs to a finished request, and its manifest is in the vault.
 pub(super) async fn find_parent(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     image: &ImageRef,
     kms_key: &str,
     gib: u32,
 ) -> Result<Option<Parent>, AwsError> {
-    let mut found = with_tag(session, names, tags::IMAGE, &image.name).await?;
+    let mut found = with_tag(vault, tags::IMAGE, &image.name).await?;
     found.retain(|it| {
         let fits = it
             .volume_size()
@@ -50,7 +45,7 @@ pub(super) async fn find_parent(
     });
     found.sort_by_key(|it| std::cmp::Reverse(it.start_time().map(|it| it.secs())));
     for snapshot in found.iter().take(MAX_PARENTS) {
-        let parent = vouched(session, names, snapshot).await?;
+        let parent = vouched(vault, snapshot).await?;
         if parent
             .as_ref()
             .is_some_and(|parent| parent.image.name == image.name)
@@ -63,15 +58,11 @@ pub(super) async fn find_parent(
 
 /// A snapshot as the vault's own records know it. Tags alone are not believed: whoever may tag could
 /// pass any snapshot off as any image.
-async fn vouched(
-    session: &Session,
-    names: &Names,
-    snapshot: &Snapshot,
-) -> Result<Option<Parent>, AwsError> {
+async fn vouched(vault: &Vault, snapshot: &Snapshot) -> Result<Option<Parent>, AwsError> {
     let (Some(id), Some(request)) = (snapshot.snapshot_id(), request_of(snapshot)) else {
         return Ok(None);
     };
-    let stored = match journal::read(session, names, &request).await {
+    let stored = match journal::read(vault, &request).await {
         Ok(stored) => stored,
         Err(JournalError::Broken { .. }) => None,
         Err(JournalError::Aws(error)) => return Err(error),
@@ -83,37 +74,24 @@ async fn vouched(
         return Ok(None);
     };
     let key = Names::manifest_key(&record.image.name, &record.image.digest);
-    let head = session
-        .s3
-        .head_object()
-        .bucket(names.bucket())
-        .key(key)
-        .expected_bucket_owner(&names.account)
-        .send()
-        .await
-        .map_err(|error| AwsError::new("s3 HeadObject", error));
-    match head {
-        Ok(_) => Ok(Some(Parent {
-            snapshot: id.to_owned(),
-            image: record.image,
-        })),
-        Err(error) if error.kind == Kind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let head = vault.bucket().head(&key).await?;
+    Ok(head.map(|_| Parent {
+        snapshot: id.to_owned(),
+        image: record.image,
+    }))
 }
 
 /// The account's own snapshots of this vault that have a tag.
 pub(super) async fn with_tag(
-    session: &Session,
-    names: &Names,
+    vault: &Vault,
     key: &str,
     value: &str,
 ) -> Result<Vec<Snapshot>, AwsError> {
     let filters = vec![
-        ec2::tag_filter(tags::VAULT, &names.vault),
+        ec2::tag_filter(tags::VAULT, &vault.names.vault),
         ec2::tag_filter(key, value),
     ];
-    ec2::own_snapshots(session, filters, MAX_SNAPSHOTS).await
+    ec2::own_snapshots(&vault.session, filters, MAX_SNAPSHOTS).await
 }
 
 /// The request that an agent made a snapshot for, by its tag and description: a copy has at most

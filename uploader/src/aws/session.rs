@@ -101,8 +101,8 @@ pub struct Session {
     pub partition: String,
     /// Who calls.
     pub caller_arn: String,
-    /// S3.
-    pub s3: LazyClient<aws_sdk_s3::Client>,
+    /// S3: asked of through [`Session::bucket`], so that no call goes to another account's bucket.
+    pub(super) s3: LazyClient<aws_sdk_s3::Client>,
     /// EC2.
     pub ec2: LazyClient<aws_sdk_ec2::Client>,
     /// The EBS direct API. It does not retry: whoever puts blocks has a budget of its own.

@@ -140,7 +140,7 @@ impl AgentArgs {
         };
         let ready = match self.from_instance {
             true => from_instance::ready(&place).await?,
-            false => Ready::find(&place.vault.session, &place.vault.names).await?,
+            false => Ready::find(&place.vault).await?,
         };
         let agent = self.agent(&place, ready.vault_key, id);
         place.say_who();
@@ -225,8 +225,7 @@ impl AgentArgs {
                 max_attempts: MAX_ATTEMPTS,
                 pause: self.pause,
             },
-            session: vault.session.clone(),
-            names: vault.names.clone(),
+            vault: vault.clone(),
             id,
             limits: Limits {
                 workers: usize::from(self.workers).div_ceil(self.parallel()),

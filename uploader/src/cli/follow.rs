@@ -84,7 +84,7 @@ impl Follower {
         let began = Instant::now();
         let mut moved: Option<(Instant, Moved)> = None;
         loop {
-            let record = match journal::read(&vault.session, &vault.names, &id).await {
+            let record = match journal::read(vault, &id).await {
                 Ok(stored) => stored.map(|it| it.record),
                 // It is only looked at: the agent goes on meanwhile.
                 Err(JournalError::Aws(error)) if error.is_transient() => None,
@@ -202,7 +202,7 @@ impl Shown {
         if record.snapshot.is_none() {
             return;
         }
-        let told = journal::progress(&place.vault.session, &place.vault.names, &record.id).await;
+        let told = journal::progress(&place.vault, &record.id).await;
         let Ok(Some(now)) = told else {
             return;
         };

@@ -78,10 +78,7 @@ async fn until_routed() {
 pub(crate) async fn ready(place: &Place) -> Result<Ready, AgentError> {
     let mut pauses = PAUSES.into_iter();
     loop {
-        match (
-            Ready::find(&place.vault.session, &place.vault.names).await,
-            pauses.next(),
-        ) {
+        match (Ready::find(&place.vault).await, pauses.next()) {
             (Ok(ready), _) => return Ok(ready),
             (Err(error), Some(pause)) if may_pass(&error) => wait(&error, pause).await,
             (Err(error), _) => return Err(error),

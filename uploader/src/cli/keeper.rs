@@ -175,9 +175,7 @@ impl Keeper {
                 () = cancel.cancelled() => return Err(Failure::interrupted()),
             }
             // An agent that takes one request and ends is gone once it is done: nobody is needed then.
-            if let Ok(Some(_)) =
-                journal::read(&self.fleet.vault.session, &self.fleet.vault.names, request).await
-            {
+            if let Ok(Some(_)) = journal::read(&self.fleet.vault, request).await {
                 return Ok(());
             }
         }

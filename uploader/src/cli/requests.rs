@@ -58,12 +58,12 @@ impl Requests {
 
     async fn look(&self, place: &Place) -> Result<Region, Failure> {
         let vault = &place.vault;
-        let queues = Queues::find(&vault.session, &vault.names).await?;
+        let queues = Queues::find(vault).await?;
         let (waiting, taken) = queues.depth(&vault.session).await?;
         let (mut records, mut broken) = (Vec::new(), Vec::new());
-        let ids = journal::list(&vault.session, &vault.names).await?;
+        let ids = journal::list(vault).await?;
         for id in ids.iter().take(self.limit.try_into().unwrap_or(usize::MAX)) {
-            let record = match journal::read(&vault.session, &vault.names, id).await {
+            let record = match journal::read(vault, id).await {
                 Ok(Some(stored)) => stored.record,
                 // Removed since it was listed.
                 Ok(None) => continue,
@@ -77,10 +77,7 @@ impl Requests {
                 continue;
             }
             let progress = match record.phase {
-                Phase::Working => journal::progress(&vault.session, &vault.names, id)
-                    .await
-                    .ok()
-                    .flatten(),
+                Phase::Working => journal::progress(vault, id).await.ok().flatten(),
                 _ => None,
             };
             let progress = progress.filter(|it| record.snapshot.as_ref() == Some(&it.snapshot));

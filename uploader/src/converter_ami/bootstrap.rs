@@ -87,7 +87,7 @@ pub struct Done {
 /// The AMI that is there is of a newer program, the vault is not there or its key can't be used, or
 /// AWS refuses.
 pub async fn plan(vault: &Vault, image: &Image, force: bool) -> Result<Plan, ConverterError> {
-    let kms_key = vault_key(&vault.session, &vault.names).await?;
+    let kms_key = vault_key(vault).await?;
     let stored = current::read(vault).await?;
     let replaces = stored.as_ref().map(|it| it.etag.clone());
     let found = found(&vault.session, stored).await?;

@@ -6,4 +6,4 @@ mod there;
 
 pub use choose::{Capabilities, Choice, Via, choose};
 pub use copy::{Copied, CopyError, Source, Wish, copy};
-pub use there::{Found, There, Vault, find, has_vault};
+pub use there::{Found, RegionVault, There, find};

@@ -7,19 +7,17 @@ use super::Source;
 use crate::agent::journal::{self, JournalError};
 use crate::agent::record::{Phase, Record};
 use crate::agent::{AgentError, tags, vault_key};
-use crate::aws::{AwsError, Kind, Session, ec2};
+use crate::aws::{AwsError, Kind, ec2};
 use crate::request::{AmiSpec, ImageRef};
-use crate::vault::Names;
+use crate::vault::Vault;
 use aws_sdk_ec2::types::{Image, ImageState};
 use uuid::Uuid;
 
-/// A region's vault, whose records are believed.
+/// A region's vault, whose records are believed, and what is wanted there.
 #[derive(Clone, Debug)]
-pub struct Vault {
-    /// Clients there.
-    pub session: Session,
-    /// Its names.
-    pub names: Names,
+pub struct RegionVault {
+    /// The vault.
+    pub vault: Vault,
     /// What an AMI is to be like there.
     pub ami: AmiSpec,
 }
@@ -46,34 +44,23 @@ pub enum Found {
     Coming(Source),
 }
 
-/// Whether the account has a vault of this name in the region.
-///
-/// # Errors
-/// S3 refuses.
-pub async fn has_vault(session: &Session, names: &Names) -> Result<bool, AwsError> {
-    session
-        .bucket(names.bucket(), &names.account)
-        .exists()
-        .await
-}
-
 /// Looks for an AMI of `image` in a region, made there or copied from one of the others. One that a
 /// vault's record does not confirm does not count, nor does one that was asked for with another key.
 ///
 /// # Errors
 /// AWS does not answer here. Of the others, and of what the caller may not see, there is a warning.
 pub async fn find(
-    here: &Vault,
+    here: &RegionVault,
     image: &ImageRef,
-    others: &[Vault],
+    others: &[RegionVault],
 ) -> Result<Option<Found>, AwsError> {
     let digest = image.digest.to_string();
     let wanted = vec![
-        ec2::tag_filter(tags::VAULT, &here.names.vault),
+        ec2::tag_filter(tags::VAULT, &here.vault.names.vault),
         ec2::tag_filter(tags::IMAGE, &image.name),
         ec2::tag_filter(tags::DIGEST, &digest),
     ];
-    let images = match ec2::own_images(&here.session, wanted).await {
+    let images = match ec2::own_images(&here.vault.session, wanted).await {
         Err(error) if error.kind == Kind::Denied => {
             tracing::warn!(%error, "whether an AMI is there already is not known");
             return Ok(None);
@@ -91,12 +78,12 @@ pub async fn find(
         {
             return Ok(Some(Found::There(candidate.there)));
         }
-        let elsewhere = |it: &&Vault| it.names.region != here.names.region;
+        let elsewhere = |it: &&RegionVault| it.vault.names.region != here.vault.names.region;
         for other in others.iter().filter(elsewhere) {
             let record = match record(other, image, &candidate.there.request).await {
                 Ok(record) => record,
                 Err(error) => {
-                    let region = &other.names.region;
+                    let region = &other.vault.names.region;
                     tracing::warn!(%error, region, "its vault can't be asked about a copy");
                     None
                 }
@@ -108,7 +95,7 @@ pub async fn find(
             return Ok(Some(match candidate.is_available {
                 true => Found::There(there),
                 false => Found::Coming(Source {
-                    region: other.names.region.clone(),
+                    region: other.vault.names.region.clone(),
                     ami,
                     name: there.name,
                     request: there.request,
@@ -175,16 +162,11 @@ impl Candidate {
 /// The vault's record of a request that is finished, was of this image, and with the key that would
 /// be taken now.
 async fn record(
-    vault: &Vault,
+    RegionVault { vault, ami }: &RegionVault,
     image: &ImageRef,
     request: &Uuid,
 ) -> Result<Option<Record>, AwsError> {
-    let Vault {
-        session,
-        names,
-        ami,
-    } = vault;
-    let record = match journal::read(session, names, request).await {
+    let record = match journal::read(vault, request).await {
         Ok(Some(stored)) => stored.record,
         Ok(None) => return Ok(None),
         Err(JournalError::Aws(error)) => return unknown(error),
@@ -201,7 +183,7 @@ async fn record(
     }
     let key = match &ami.kms_key {
         Some(key) => key.clone(),
-        None => match vault_key(session, names).await {
+        None => match vault_key(vault).await {
             Ok(key) => key,
             Err(AgentError::Aws(error)) => return unknown(error),
             // Then none is made, either.
@@ -303,7 +285,8 @@ mod tests {
     #[test]
     fn a_copy_is_of_the_ami_that_the_record_names() {
         let at = datetime!(2026-05-01 12:00 UTC);
-        let names = Names::new("image-vault", "123456789012", "us-east-1", "aws").unwrap();
+        let names =
+            crate::vault::Names::new("image-vault", "123456789012", "us-east-1", "aws").unwrap();
         let request = crate::request::Request::new(
             &names,
             image(),

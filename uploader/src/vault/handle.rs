@@ -23,14 +23,6 @@ impl Vault {
         Ok(Vault { session, names })
     }
 
-    /// Of what callers have that know clients and names apart.
-    pub fn of(session: &Session, names: &Names) -> Vault {
-        Vault {
-            session: session.clone(),
-            names: names.clone(),
-        }
-    }
-
     /// The vault's bucket, which no call reaches if it is another account's.
     pub fn bucket(&self) -> Bucket {
         self.session

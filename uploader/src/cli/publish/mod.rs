@@ -18,7 +18,7 @@ use sources::{Announcer, sources};
 use std::io::Write;
 use std::sync::Arc;
 use uploader::Class;
-use uploader::regions::{Capabilities, Choice, Vault, Via, choose};
+use uploader::regions::{Capabilities, Choice, RegionVault, Via, choose};
 
 /// Send an image to the vault and make an AMI of it, in one go
 ///
@@ -85,9 +85,8 @@ impl Publish {
             for place in aws.places().await? {
                 let spec = self.ami.spec(self.ami.key(&place).await?);
                 let fleet = self.ami.fleet(aws, &place)?;
-                let vault = Vault {
-                    session: place.vault.session.clone(),
-                    names: place.vault.names.clone(),
+                let vault = RegionVault {
+                    vault: place.vault.clone(),
                     ami: spec,
                 };
                 vaults.push(vault.clone());

@@ -18,7 +18,7 @@ use uploader::agent::{AgentError, Clock, vault_key};
 use uploader::fleet::Fleet;
 use uploader::push::{Image, Limits, Plan, PushError};
 use uploader::regions::{
-    Capabilities, Choice, CopyError, Found, Source, There, Vault, Via, Wish, copy, find, has_vault,
+    Capabilities, Choice, CopyError, Found, RegionVault, Source, There, Via, Wish, copy, find,
 };
 use uploader::request::ImageRef;
 
@@ -35,7 +35,7 @@ pub(super) struct Work {
     /// Each region's.
     pub(super) limits: Limits,
     /// Of all regions: their records tell AMIs that are there.
-    pub(super) vaults: Vec<Vault>,
+    pub(super) vaults: Vec<RegionVault>,
     pub(super) is_dry: bool,
     pub(super) is_again: bool,
     pub(super) cancel: CancellationToken,
@@ -44,7 +44,7 @@ pub(super) struct Work {
 /// A region, and what is asked for there.
 pub(super) struct Region {
     pub(super) place: Place,
-    pub(super) vault: Vault,
+    pub(super) vault: RegionVault,
     pub(super) fleet: Option<Fleet>,
 }
 
@@ -77,8 +77,7 @@ impl Work {
 impl Region {
     /// What it has to make an AMI with.
     pub(super) async fn capabilities(&self) -> Result<Capabilities, Failure> {
-        let uploader::vault::Vault { session, names } = &self.place.vault;
-        let vault = has_vault(session, names).await?;
+        let vault = self.place.vault.bucket().exists().await?;
         Ok(Capabilities {
             vault,
             converter: vault && self.has_converter().await?,
@@ -262,10 +261,9 @@ impl Region {
         if work.is_dry {
             return Ok(());
         }
-        let uploader::vault::Vault { session, names } = &self.place.vault;
         let key = match &self.vault.ami.kms_key {
             Some(key) => Some(key.clone()),
-            None => match vault_key(session, names).await {
+            None => match vault_key(&self.place.vault).await {
                 Ok(key) => Some(key),
                 Err(AgentError::NoKey { .. }) => None,
                 Err(error) => return Err(error.into()),
@@ -278,7 +276,15 @@ impl Region {
             token: uuid::Builder::from_random_bytes(random()?).into_uuid(),
         };
         let clock: Clock = Arc::new(OffsetDateTime::now_utc);
-        match copy(session, source, &wish, &clock, &work.cancel).await {
+        match copy(
+            &self.place.vault.session,
+            source,
+            &wish,
+            &clock,
+            &work.cancel,
+        )
+        .await
+        {
             Ok(copied) => {
                 row.followed = Some(Followed {
                     ami: copied.ami,
