@@ -41,6 +41,21 @@ impl FileKind {
     }
 }
 
+/// As it is called in a sentence.
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FileKind::File => "file",
+            FileKind::Directory => "directory",
+            FileKind::Symlink => "symbolic link",
+            FileKind::CharacterDevice => "character device",
+            FileKind::BlockDevice => "block device",
+            FileKind::Fifo => "named pipe",
+            FileKind::Socket => "socket",
+        })
+    }
+}
+
 /// The numbers of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Device {
@@ -91,6 +106,26 @@ pub struct Entry {
     /// The numbers of a device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
+}
+
+/// What an [`Entry`] does not show and a copy of the file needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Time of the last change: seconds since 1970.
+    pub modified: i64,
+    /// Nanoseconds after that.
+    pub nanoseconds: u32,
+    /// Extended attributes.
+    pub extended: Vec<Attribute>,
+}
+
+/// An extended attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name, as `setxattr(2)` takes it.
+    pub name: Vec<u8>,
+    /// Its value, in the same form.
+    pub value: Vec<u8>,
 }
 
 fn octal<S: Serializer>(mode: &u16, to: S) -> Result<S::Ok, S::Error> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::list::Missing;
+use super::select::Missing;
 use crate::Class;
 use crate::pack::PackError;
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 /// A name with its control characters escaped, because a terminal obeys them, and with what is not
 /// UTF-8 as `\x…`. So is a backslash, so that two names never look the same.
-pub(super) struct Escaped<'a>(pub(super) &'a [u8]);
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

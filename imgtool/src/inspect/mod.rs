@@ -12,24 +12,28 @@ mod error;
 mod escape;
 mod ext4;
 mod fat;
+mod file_system;
 mod kernel;
 mod list;
 mod report;
+mod select;
 mod table;
 mod text;
 mod uki;
 mod window;
 
 pub use cpio::{CpioError, find as find_in_initrd};
-pub use entry::{Device, Entry, FileKind, Unix};
+pub use entry::{Attribute, Attributes, Device, Entry, FileKind, Unix};
 pub use error::{ImageError, InspectError};
 pub use ext4::NotFound;
+pub use file_system::{FileContent, FileSystem, Files};
 pub use kernel::kernel_version;
-pub use list::{Listing, Missing, Query, list, list_image};
+pub use list::{Listing, Query, list, list_image};
 pub use report::{
     Boot, Content, Ext4Report, FatReport, FileReport, ImageReport, KernelReport, PackReport,
     PartitionReport, SectionReport, UkiReport,
 };
+pub use select::Missing;
 pub use text::render;
 pub use window::ReadSeek;
 

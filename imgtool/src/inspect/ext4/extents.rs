@@ -58,71 +58,104 @@ impl Node {
     }
 }
 
-impl Ext4 {
-    /// Where the first `wanted` blocks of a file are, in order. Blocks between are holes.
-    ///
-    /// Every node gives a block at least, and blocks only ascend: it takes no more steps than
-    /// `wanted` and the levels of the tree are.
-    pub(super) fn runs(&mut self, inode: &Inode, wanted: u64) -> Result<Vec<Run>, Fault> {
+/// The runs of a file, in order; blocks between are holes. Of the tree only the way to the present
+/// one is held.
+///
+/// Every node gives a block at least, and blocks only ascend: it takes no more steps than `wanted`
+/// and the levels of the tree are.
+pub(super) struct Runs {
+    path: Vec<Node>,
+    /// The block after the run that was given last.
+    end: u64,
+    /// Blocks of the file that are asked for.
+    wanted: u64,
+}
+
+impl Runs {
+    /// Those of the first `wanted` blocks of a file.
+    pub(super) fn new(inode: &Inode, wanted: u64) -> Result<Runs, Fault> {
         inode.check_extents()?;
-        let damaged = || {
-            Fault::Bad(format!(
-                "ext4: inode {}: a damaged tree of extents",
-                inode.number
-            ))
-        };
-        let mut runs = Vec::new();
-        let mut end = 0;
-        let mut path = vec![Node::new(inode.block.to_vec(), None).ok_or_else(damaged)?];
-        while let Some(node) = path.last_mut() {
+        let root = Node::new(inode.block.to_vec(), None).ok_or_else(|| damaged(inode))?;
+        Ok(Runs {
+            path: vec![root],
+            end: 0,
+            wanted,
+        })
+    }
+
+    /// The next one of the file `inode`; `None` after the last.
+    pub(super) fn next(&mut self, fs: &mut Ext4, inode: &Inode) -> Result<Option<Run>, Fault> {
+        while let Some(node) = self.path.last_mut() {
             let depth = node.depth;
             let Some(entry) = node.next() else {
-                path.pop();
+                self.path.pop();
                 continue;
             };
             if depth > 0 {
                 let child = u64::from(le16(entry, 8)) << 32 | u64::from(le32(entry, 4));
-                let bytes = self.block(child)?;
-                let node = Node::new(bytes, Some(depth - 1)).ok_or_else(damaged)?;
+                let bytes = fs.block(child)?;
+                let node = Node::new(bytes, Some(depth - 1)).ok_or_else(|| damaged(inode))?;
                 if !checksum_is_right(&node.bytes, inode) {
                     return bad(format!(
                         "ext4: inode {}: the checksum of block {child} is wrong",
                         inode.number
                     ));
                 }
-                path.push(node);
+                self.path.push(node);
                 continue;
             }
-            let (logical, len) = (le32(entry, 0), le16(entry, 4));
-            let physical = u64::from(le16(entry, 6)) << 32 | u64::from(le32(entry, 8));
-            let run = Run {
-                logical,
-                physical,
-                len: u32::from(if len > MAX_WRITTEN {
-                    len - MAX_WRITTEN
-                } else {
-                    len
-                }),
-                written: len <= MAX_WRITTEN,
-            };
-            if u64::from(logical) < end || run.len == 0 || physical == 0 {
-                return Err(damaged());
+            let run = run(entry);
+            if u64::from(run.logical) < self.end || run.len == 0 || run.physical == 0 {
+                return Err(damaged(inode));
             }
-            if physical + u64::from(run.len) > self.blocks {
+            if run.physical + u64::from(run.len) > fs.blocks {
                 return bad(format!(
-                    "ext4: inode {}: block {physical} and the {} after it are not in the file system",
+                    "ext4: inode {}: block {} and the {} after it are not in the file system",
                     inode.number,
+                    run.physical,
                     run.len - 1
                 ));
             }
-            if u64::from(logical) >= wanted {
+            if u64::from(run.logical) >= self.wanted {
+                self.path.clear();
                 break;
             }
-            end = u64::from(logical) + u64::from(run.len);
-            runs.push(run);
+            self.end = u64::from(run.logical) + u64::from(run.len);
+            return Ok(Some(run));
         }
-        Ok(runs)
+        Ok(None)
     }
+}
+
+impl Ext4 {
+    /// All runs of the first `wanted` blocks of a file.
+    pub(super) fn runs(&mut self, inode: &Inode, wanted: u64) -> Result<Vec<Run>, Fault> {
+        let mut runs = Runs::new(inode, wanted)?;
+        let mut all = Vec::new();
+        while let Some(run) = runs.next(self, inode)? {
+            all.push(run);
+        }
+        Ok(all)
+    }
+}
+
+/// What a leaf's entry says.
+fn run(entry: &[u8]) -> Run {
+    let len = le16(entry, 4);
+    let written = len <= MAX_WRITTEN;
+    Run {
+        logical: le32(entry, 0),
+        physical: u64::from(le16(entry, 6)) << 32 | u64::from(le32(entry, 8)),
+        len: u32::from(if written { len } else { len - MAX_WRITTEN }),
+        written,
+    }
+}
+
+fn damaged(inode: &Inode) -> Fault {
+    Fault::Bad(format!(
+        "ext4: inode {}: a damaged tree of extents",
+        inode.number
+    ))
 }
 
 /// A node that is a block has its checksum behind the room for entries.

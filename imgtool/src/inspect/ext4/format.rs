@@ -81,9 +81,10 @@ pub(super) struct RawInode {
     version: U32,
     pub(super) block: [u8; 60],
     pub(super) generation: U32,
-    file_acl_lo: U32,
+    pub(super) file_acl_lo: U32,
     pub(super) size_hi: U32,
-    unused_70: [u8; 0x78 - 0x70],
+    unused_70: [u8; 0x76 - 0x70],
+    pub(super) file_acl_hi: U16,
     pub(super) uid_hi: U16,
     pub(super) gid_hi: U16,
     pub(super) checksum_lo: U16,
@@ -100,10 +101,12 @@ pub(super) const INODE_MTIME_EXTRA: usize = 0x88;
 
 /// A directory has an index of hashes.
 pub(super) const FLAG_INDEX: u32 = 0x1000;
-/// Names are encrypted.
+/// Names or content are encrypted.
 pub(super) const FLAG_ENCRYPT: u32 = 0x800;
 /// `block` is the root of a tree of extents.
 pub(super) const FLAG_EXTENTS: u32 = 0x8_0000;
+/// The content is the value of another inode's extended attribute.
+pub(super) const FLAG_EA_INODE: u32 = 0x20_0000;
 /// The content is in the inode, beside attributes.
 pub(super) const FLAG_INLINE_DATA: u32 = 0x1000_0000;
 

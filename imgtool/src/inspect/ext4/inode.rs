@@ -28,16 +28,26 @@ pub(in crate::inspect) struct Inode {
     pub(in crate::inspect) links: u16,
     /// Seconds since 1970.
     pub(in crate::inspect) mtime: i64,
+    /// Nanoseconds after that.
+    pub(in crate::inspect) mtime_nanoseconds: u32,
     pub(super) flags: u32,
     /// Extents, or what else the kind has there.
     pub(super) block: [u8; 60],
     /// Where the checksums of what belongs to it start from.
     pub(super) seed: Option<u32>,
+    /// The block with its extended attributes, 0 if there is none.
+    pub(super) attribute_block: u64,
 }
 
 impl Ext4 {
     /// The inode `number`.
-    pub(super) fn inode(&mut self, number: u32) -> Result<Inode, Fault> {
+    pub(in crate::inspect) fn inode(&mut self, number: u32) -> Result<Inode, Fault> {
+        let bytes = self.inode_bytes(number)?;
+        self.parse(number, &bytes)
+    }
+
+    /// All bytes of the inode `number`, unchecked.
+    pub(super) fn inode_bytes(&mut self, number: u32) -> Result<Vec<u8>, Fault> {
         let Some(index) = number.checked_sub(1).filter(|_| number <= self.inodes) else {
             return bad(format!("ext4: there is no inode {number}"));
         };
@@ -54,7 +64,7 @@ impl Ext4 {
         };
         let mut bytes = vec![0; usize::from(self.inode_size)];
         self.volume.read_at(at, &mut bytes)?;
-        self.parse(number, &bytes)
+        Ok(bytes)
     }
 
     fn parse(&self, number: u32, bytes: &[u8]) -> Result<Inode, Fault> {
@@ -107,9 +117,17 @@ impl Ext4 {
         let halves = |lo: u16, hi: u16| u32::from(hi) << 16 | u32::from(lo);
         // The seconds are signed, and have two bits more.
         let mut mtime = i64::from(raw.mtime.get().cast_signed());
+        let mut mtime_nanoseconds = 0;
         if has(INODE_MTIME_EXTRA + 4) {
-            mtime += i64::from(le32(bytes, INODE_MTIME_EXTRA) & 3) << 32;
+            let extra = le32(bytes, INODE_MTIME_EXTRA);
+            mtime += i64::from(extra & 3) << 32;
+            mtime_nanoseconds = Some(extra >> 2).filter(|n| *n < 1_000_000_000).unwrap_or(0);
         }
+        let attribute_block_hi = if self.is_64bit {
+            raw.file_acl_hi.get()
+        } else {
+            0
+        };
         Ok(Inode {
             number,
             kind,
@@ -119,9 +137,11 @@ impl Ext4 {
             size: u64::from(upper) << 32 | u64::from(raw.size_lo.get()),
             links: raw.links_count.get(),
             mtime,
+            mtime_nanoseconds,
             flags: raw.flags.get(),
             block: raw.block,
             seed,
+            attribute_block: u64::from(attribute_block_hi) << 32 | u64::from(raw.file_acl_lo.get()),
         })
     }
 

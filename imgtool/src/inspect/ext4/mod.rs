@@ -6,6 +6,9 @@
 //! times from 2038 on for damage. Here every number is checked against the volume before use, and
 //! work and memory are limited.
 
+mod acl;
+mod attributes;
+mod content;
 mod directory;
 mod extents;
 mod format;
@@ -25,10 +28,11 @@ use format::{
 
 pub use lookup::NotFound;
 
-use inode::Inode;
-use lookup::Found;
+pub(super) use content::Content;
+pub(super) use inode::Inode;
+pub(super) use lookup::Found;
 pub(super) use report::look;
-pub(super) use walk::Walk;
+pub(super) use walk::{Walk, entry};
 
 /// The root directory's inode.
 const ROOT: u32 = 2;
@@ -53,6 +57,8 @@ pub(super) struct Ext4 {
     seed: Option<u32>,
     /// Blocks of directories that may still be read.
     directory_blocks: u64,
+    /// Blocks of files that may still be read.
+    content_blocks: u64,
 }
 
 /// Whether a superblock is where ext4 has it.
@@ -159,6 +165,7 @@ impl Ext4 {
             large_directories: incompat & INCOMPAT_LARGEDIR != 0,
             seed,
             directory_blocks,
+            content_blocks: blocks,
             volume,
         })
     }

@@ -55,9 +55,9 @@ fn open(bytes: &[u8]) -> Result<Ext4, Fault> {
 fn walk(bytes: &[u8]) -> Result<Vec<Entry>, Fault> {
     let mut fs = open(bytes)?;
     let root = fs.find(b"/", false)?.unwrap();
-    let mut walk = Walk::new(fs, root);
+    let mut walk = Walk::new(root);
     let mut entries = Vec::new();
-    while let Some(entry) = walk.next()? {
+    while let Some(entry) = walk.next(&mut fs)? {
         entries.push(entry);
     }
     Ok(entries)

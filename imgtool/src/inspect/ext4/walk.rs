@@ -15,7 +15,6 @@ const MAX_ENTRIES: u64 = 1 << 26;
 /// What is held is the names in the directories on the way to the present one, at most
 /// [`MAX_DIRECTORY`] bytes of directories; that is less than 512 MiB of memory at worst.
 pub(in crate::inspect) struct Walk {
-    fs: Ext4,
     /// What is found first, until it was given.
     start: Option<Found>,
     /// The path of what was given last.
@@ -46,9 +45,8 @@ struct Step {
 
 impl Walk {
     /// What `start` is, and all below it.
-    pub(in crate::inspect) fn new(fs: Ext4, start: Found) -> Walk {
+    pub(in crate::inspect) fn new(start: Found) -> Walk {
         Walk {
-            fs,
             start: Some(start),
             path: Vec::new(),
             levels: Vec::new(),
@@ -57,9 +55,9 @@ impl Walk {
         }
     }
 
-    /// The next file; `None` after the last.
-    pub(in crate::inspect) fn next(&mut self) -> Result<Option<Entry>, Fault> {
-        let found = self.step();
+    /// The next file in `fs`, always the same one; `None` after the last.
+    pub(in crate::inspect) fn next(&mut self, fs: &mut Ext4) -> Result<Option<Entry>, Fault> {
+        let found = self.step(fs);
         let named = found.map_err(|fault| match fault {
             Fault::Bad(why) => Fault::Bad(format!("{}: {why}", Escaped(shown(&self.path)))),
             fault => fault,
@@ -70,12 +68,12 @@ impl Walk {
         named
     }
 
-    fn step(&mut self) -> Result<Option<Entry>, Fault> {
+    fn step(&mut self, fs: &mut Ext4) -> Result<Option<Entry>, Fault> {
         if let Some(start) = self.start.take() {
             self.path = start.path;
-            let entry = self.entry(&start.inode)?;
+            let entry = self.entry(fs, &start.inode)?;
             if start.inode.kind == FileKind::Directory {
-                self.go_into(&start.inode, start.parent)?;
+                self.go_into(fs, &start.inode, start.parent)?;
             }
             return Ok(Some(entry));
         }
@@ -91,18 +89,18 @@ impl Walk {
             self.path.push(b'/');
             self.path.extend_from_slice(level.directory.name(&child));
             let parent = level.inode;
-            let inode = self.child(&child)?;
+            let inode = self.child(fs, &child)?;
             if step.go_into {
-                self.go_into(&inode, parent)?;
+                self.go_into(fs, &inode, parent)?;
             } else {
-                return self.entry(&inode).map(Some);
+                return self.entry(fs, &inode).map(Some);
             }
         }
         Ok(None)
     }
 
-    fn child(&mut self, child: &Child) -> Result<Inode, Fault> {
-        let inode = self.fs.inode(child.inode)?;
+    fn child(&self, fs: &mut Ext4, child: &Child) -> Result<Inode, Fault> {
+        let inode = fs.inode(child.inode)?;
         if inode.kind != child.kind {
             return bad(format!(
                 "ext4: inode {} is of another kind than its directory says",
@@ -112,7 +110,7 @@ impl Walk {
         Ok(inode)
     }
 
-    fn go_into(&mut self, inode: &Inode, parent: u32) -> Result<(), Fault> {
+    fn go_into(&mut self, fs: &mut Ext4, inode: &Inode, parent: u32) -> Result<(), Fault> {
         if self.levels.len() >= MAX_DEPTH {
             return bad(format!("more than {MAX_DEPTH} directories in each other"));
         }
@@ -124,7 +122,7 @@ impl Walk {
                 ));
             }
         };
-        let directory = self.fs.directory(inode, parent)?;
+        let directory = fs.directory(inode, parent)?;
         let steps = steps(&directory);
         self.levels.push(Level {
             inode: inode.number,
@@ -137,35 +135,40 @@ impl Walk {
         Ok(())
     }
 
-    fn entry(&mut self, inode: &Inode) -> Result<Entry, Fault> {
+    fn entry(&mut self, fs: &mut Ext4, inode: &Inode) -> Result<Entry, Fault> {
         self.entries += 1;
         if self.entries > MAX_ENTRIES {
             return bad(format!("more than {MAX_ENTRIES} files"));
         }
-        let target = match inode.kind {
-            FileKind::Symlink => Some(self.fs.target(inode)?),
-            _ => None,
-        };
-        let device = matches!(
-            inode.kind,
-            FileKind::CharacterDevice | FileKind::BlockDevice
-        );
-        Ok(Entry {
-            path: shown(&self.path).to_vec(),
-            kind: inode.kind,
-            size: inode.size,
-            unix: Some(Unix {
-                mode: inode.mode,
-                uid: inode.uid,
-                gid: inode.gid,
-                links: inode.links,
-                inode: inode.number,
-                mtime: inode.mtime,
-            }),
-            target,
-            device: device.then(|| inode.device()),
-        })
+        entry(fs, &self.path, inode)
     }
+}
+
+/// What `inode` is, by the path that it was found at.
+pub(in crate::inspect) fn entry(fs: &mut Ext4, path: &[u8], inode: &Inode) -> Result<Entry, Fault> {
+    let target = match inode.kind {
+        FileKind::Symlink => Some(fs.target(inode)?),
+        _ => None,
+    };
+    let device = matches!(
+        inode.kind,
+        FileKind::CharacterDevice | FileKind::BlockDevice
+    );
+    Ok(Entry {
+        path: shown(path).to_vec(),
+        kind: inode.kind,
+        size: inode.size,
+        unix: Some(Unix {
+            mode: inode.mode,
+            uid: inode.uid,
+            gid: inode.gid,
+            links: inode.links,
+            inode: inode.number,
+            mtime: inode.mtime,
+        }),
+        target,
+        device: device.then(|| inode.device()),
+    })
 }
 
 /// The root has a slash of its own.

@@ -6,7 +6,7 @@ use super::format::{
     ATTR_DIRECTORY, ATTR_LONG_NAME, ATTR_VOLUME, CASE_EXTENSION, CASE_NAME, DirEntry, NAME_DELETED,
     NAME_END,
 };
-use super::{Fat, Fault, Root, Variant, bad};
+use super::{Fat, Fault, Root, Variant, bad, time};
 
 /// Files and directories of a volume. A boot volume has a dozen.
 const MAX_ENTRIES: usize = 10_000;
@@ -24,6 +24,8 @@ pub(in super::super) struct Entry {
     pub(in super::super) path: String,
     /// Bytes; 0 for a directory.
     pub(in super::super) size: u64,
+    /// Time of the last change: seconds since 1970.
+    pub(in super::super) modified: i64,
     pub(super) cluster: u32,
     depth: usize,
     directory: bool,
@@ -110,6 +112,7 @@ impl Fat {
                 } else {
                     entry.size.get().into()
                 },
+                modified: time::seconds(entry.modified_time.get(), entry.modified_date.get()),
                 cluster: high << 16 | u32::from(entry.cluster_low.get()),
                 depth,
                 directory,

@@ -63,7 +63,8 @@ pub(super) struct DirEntry {
     pub(super) case: u8,
     pub(super) times: [u8; 7],
     pub(super) cluster_high: U16,
-    pub(super) modified: [u8; 4],
+    pub(super) modified_time: U16,
+    pub(super) modified_date: U16,
     pub(super) cluster_low: U16,
     pub(super) size: U32,
 }

@@ -4,8 +4,10 @@
 //! volume overflows its arithmetic or never lets its directory walk end. Here every number is
 //! checked against the volume before use, and walks are limited.
 
+mod content;
 mod directory;
 mod format;
+mod time;
 
 use std::io::Read;
 
@@ -16,6 +18,7 @@ use super::report::{FatReport, FileReport};
 use super::window::Window;
 use format::{BootSector, Extended, Fat32};
 
+pub(super) use content::Content;
 pub(super) use directory::Entry;
 
 /// Bytes of the FAT that are read at once.
@@ -157,6 +160,11 @@ impl Fat {
                 .collect(),
             uki: None,
         })
+    }
+
+    /// Every file and directory, each directory before what is in it.
+    pub(super) fn files(&mut self) -> Result<Vec<Entry>, Fault> {
+        Ok(self.walk()?.0)
     }
 
     /// The file at `path`, ignoring case as FAT does.
