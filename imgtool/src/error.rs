@@ -3,6 +3,7 @@
 use error_class::{Class, Classified, classified};
 
 use crate::build::BuildError;
+use crate::extract::ExtractError;
 use crate::inspect::InspectError;
 use crate::lock::LockError;
 use crate::pack::PackError;
@@ -10,6 +11,20 @@ use crate::pass::PassError;
 use crate::spec::SpecError;
 
 classified!(InspectError, LockError, PackError, SpecError);
+
+impl Classified for ExtractError {
+    fn class(&self) -> Class {
+        ExtractError::class(self)
+    }
+
+    fn hint(&self) -> Option<String> {
+        ExtractError::hint(self)
+    }
+
+    fn is_interrupt(&self) -> bool {
+        matches!(self, ExtractError::Interrupted)
+    }
+}
 
 impl Classified for BuildError {
     fn class(&self) -> Class {

@@ -10,6 +10,7 @@ pub mod boot;
 pub mod build;
 pub mod disk;
 mod error;
+pub mod extract;
 pub mod input;
 pub mod inspect;
 pub mod lock;

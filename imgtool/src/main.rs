@@ -7,11 +7,12 @@ use cli_support::say;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
+    let cli = cli::Cli::parse();
+    match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.is_interrupt() {
-                say!("imgtool: interrupted; nothing was left");
+                say!("imgtool: interrupted; {}", cli.left());
             }
             ExitCode::from(failure.report("imgtool"))
         }

@@ -24,6 +24,8 @@ mod containers;
 mod directories;
 #[path = "cli_suite/executables.rs"]
 mod executables;
+#[path = "cli_suite/extract.rs"]
+mod extract;
 #[path = "cli_suite/interrupt.rs"]
 mod interrupt;
 #[path = "cli_suite/lists.rs"]

@@ -26,7 +26,7 @@ impl Line {
     pub fn bytes(what: impl Into<Cow<'static, str>>, total: u64) -> Line {
         Line::new(
             what,
-            total,
+            Some(total),
             "{msg} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
         )
     }
@@ -35,22 +35,27 @@ impl Line {
     pub fn unnamed_bytes(total: u64) -> Line {
         Line::new(
             "",
-            total,
+            Some(total),
             "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
         )
+    }
+
+    /// Progress over bytes of the only work of a command, of which nobody knows how many there are.
+    pub fn uncounted_bytes() -> Line {
+        Line::new("", None, "{spinner} {bytes} {bytes_per_sec}")
     }
 
     /// Progress over `total` things of a kind ("blocks put").
     pub fn count(what: impl Into<Cow<'static, str>>, total: u64) -> Line {
         Line::new(
             what,
-            total,
+            Some(total),
             "{msg} {bar:30} {pos}/{len}, {per_sec}, {eta} left",
         )
     }
 
-    fn new(what: impl Into<Cow<'static, str>>, total: u64, template: &str) -> Line {
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+    fn new(what: impl Into<Cow<'static, str>>, total: Option<u64>, template: &str) -> Line {
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -122,7 +122,7 @@ impl Build {
 }
 
 /// The pass's progress as a line on the terminal.
-struct Bar(Line);
+pub(super) struct Bar(pub(super) Line);
 
 impl Progress for Bar {
     fn advance(&self, bytes: u64) {

@@ -1,6 +1,8 @@
 //! The command line: one file a command, whose doc comment is its help.
 
 mod build;
+mod cat;
+mod extract;
 mod init;
 mod inspect;
 mod lock;
@@ -24,6 +26,7 @@ use std::io::Write;
 ///   imgtool run server.img --port 8080:8080  boots it in QEMU
 ///   imgtool inspect server.img               what is in it
 ///   imgtool ls server.img                    its files
+///   imgtool extract server.img -C files      copies them out
 ///
 /// Exit codes: 0 done, 1 the work failed, 2 the input is wrong, 3 something is missing here.
 #[derive(Debug, Parser)]
@@ -40,12 +43,22 @@ enum Command {
     Plan(plan::Plan),
     Inspect(inspect::InspectArgs),
     Ls(ls::LsArgs),
+    Cat(cat::CatArgs),
+    Extract(extract::ExtractArgs),
     Lock(lock::LockArgs),
     Init(init::InitArgs),
     Unpack(unpack::Unpack),
 }
 
 impl Cli {
+    /// What is left if a signal ends the command.
+    pub(crate) fn left(&self) -> &'static str {
+        match self.command {
+            Command::Extract(_) => "files that were extracted are whole",
+            _ => "nothing was left",
+        }
+    }
+
     /// Does what was asked.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
@@ -59,6 +72,8 @@ impl Cli {
             Command::Plan(args) => args.run(&mut out)?,
             Command::Inspect(args) => inspect::run(args, &mut out)?,
             Command::Ls(args) => args.run(&mut out)?,
+            Command::Cat(args) => args.run(&mut out)?,
+            Command::Extract(args) => args.run(&mut out)?,
             Command::Lock(args) => args.run(&mut out)?,
             Command::Init(args) => init::run(args, &mut out)?,
             Command::Unpack(args) => args.run(&mut out)?,

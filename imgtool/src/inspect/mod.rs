@@ -25,6 +25,7 @@ mod window;
 pub use cpio::{CpioError, find as find_in_initrd};
 pub use entry::{Attribute, Attributes, Device, Entry, FileKind, Unix};
 pub use error::{ImageError, InspectError};
+pub(crate) use escape::Escaped;
 pub use ext4::NotFound;
 pub use file_system::{FileContent, FileSystem, Files};
 pub use kernel::kernel_version;

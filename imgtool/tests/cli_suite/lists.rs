@@ -1,6 +1,6 @@
 //! Images whose files can't be listed.
 
-use super::bench::{Bench, Case};
+use super::bench::{BOOT, Bench, Case};
 use serde_json::{Value, json};
 
 /// Bytes of a block of the root file system.
@@ -35,6 +35,13 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     manifest["blocks"]["data"][0][3] = json!(offset.as_u64().unwrap() - (1 << 20));
     bench.put("elsewhere.pack", read("good.pack"));
     bench.put("elsewhere.pack.json", manifest.to_string());
+
+    bench.put("full/noise", testutils::noise(4 << 20));
+    let args = ["build", "app", "--add", "full:/full", "-o", "full.img"];
+    bench.succeed(&[&args[..], BOOT].concat());
+    // In a mount namespace of its own, the output directory is a small disk.
+    let disk = "exec unshare --user --map-root-user --mount bash -c \
+                'mount -t tmpfs -o size=2m none ../out && exec \"$@\"' bash \"$@\"";
 
     let list = |input, args: &[&str], parts| Case::new(input, &[&["ls"], args].concat(), parts);
     vec![
@@ -134,5 +141,48 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
             &["good.img", "--partition", "bios"],
             &["good.img", "neither ext4 nor FAT"],
         ),
+        Case::new(
+            "directory to print",
+            &["cat", "good.img", "/etc"],
+            &["good.img", "/etc: a directory, not a file"],
+        ),
+        Case::new(
+            "file to print that is not in the pack",
+            &["cat", "good.pack", "/bin/sh"],
+            &["good.pack", "/bin/sh", "no such file or directory"],
+        ),
+        Case::new(
+            "file to extract that is not in the image",
+            &["extract", "good.img", "/app", "/bin/sh", "-C", "../out/x"],
+            &["good.img", "/bin/sh", "no such file or directory"],
+        ),
+        Case::new(
+            "file to extract to as a directory",
+            &["extract", "good.img", "-C", "app"],
+            &["app", "Not a directory"],
+        ),
+        Case::new(
+            "directory to extract to in a directory that is not there",
+            &["extract", "good.img", "-C", "../out/no/x"],
+            &["../out/no/x", "No such file"],
+        ),
+        Case::new(
+            "directory to extract to that is closed",
+            &["extract", "good.img", "-C", "closed/x"],
+            &["closed/x", "Permission denied"],
+        ),
+        Case::new(
+            "files extracted to a full disk",
+            &[
+                "extract",
+                "full.img",
+                "/full",
+                "--no-owners",
+                "-C",
+                "../out/x",
+            ],
+            &["../out/x/full/noise", "No space left"],
+        )
+        .shell(disk),
     ]
 }

@@ -30,6 +30,7 @@ fn judge(archive: &Path, program: &str) {
     assert_eq!(difference(&found, &expected), [""; 0]);
 
     rdump(&image, archive, &added, dir.path());
+    extracted(&[&image, &pack], archive, &added, dir.path());
     if is_root("comparing with a kernel's mount") {
         mounted(&image, archive, &added, dir.path());
     }
@@ -81,6 +82,31 @@ fn rdump(image: &Path, archive: &Path, added: &[&str], dir: &Path) {
         ok(Command::new("sh").args(["-c", script]).current_dir(tree));
     }
     diff(&reference, &out);
+}
+
+/// `imgtool extract` makes of an image and of a pack what tar makes of the archive.
+fn extracted(images: &[&Path], archive: &Path, added: &[&str], dir: &Path) {
+    let (out, reference) = (dir.join("extracted"), dir.join("whole"));
+    untar(archive, &reference, &[]);
+    for image in images {
+        let mut extract = imgtool();
+        extract.arg("extract").arg(image).arg("-C").arg(&out);
+        ok(&mut extract);
+        remove(&out, added);
+        diff(&reference, &out);
+        if is_root("owners, devices and capabilities") {
+            assert_same(&of_directory(&out), &of_directory(&reference));
+        }
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+/// Two listings by the host's tools.
+fn assert_same(found: &str, expected: &str) {
+    if found != expected {
+        let differ = found.lines().zip(expected.lines()).filter(|(a, b)| a != b);
+        panic!("{:#?}", differ.take(20).collect::<Vec<_>>());
+    }
 }
 
 /// `diff -r` finds no difference. It can't compare special files, and says so.
@@ -162,11 +188,7 @@ fn mounted(image: &Path, archive: &Path, added: &[&str], dir: &Path) {
             .arg(&reference));
     }
     diff(&reference, &at);
-    let (found, expected) = (of_directory(&at), of_directory(&reference));
-    if found != expected {
-        let differ = found.lines().zip(expected.lines()).filter(|(a, b)| a != b);
-        panic!("{:#?}", differ.take(20).collect::<Vec<_>>());
-    }
+    assert_same(&of_directory(&at), &of_directory(&reference));
 }
 
 #[test]
