@@ -1,13 +1,13 @@
 //! Root file systems in archives.
 
 use super::bench::{Bench, Case};
-use testutils::{Entry, entry, file, gz, tar, xz, zst};
+use testutils::{Entry, entry, executable, gz, tar, xz, zst};
 
 pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     let noise: Vec<u8> = (0..200_000_u32)
         .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
         .collect();
-    let good = tar(&[file("app", &noise)]);
+    let good = tar(&[executable("app", &noise)]);
     for (name, packed) in [
         ("t.gz", gz(&good)),
         ("t.xz", xz(&good)),
@@ -21,21 +21,24 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
     bench.put("text.gz", gz(&[b'x'; 4096]));
     bench.put("cut.tar", &good[..good.len() / 2]);
     bench.put("no-end.tar", &good[..good.len() - 1024]);
-    let mut corrupt = tar(&[file("a", b"x"), file("app", b"y")]);
+    let mut corrupt = tar(&[executable("a", b"x"), executable("app", b"y")]);
     corrupt[1024 + 20] ^= 1;
     bench.put("corrupt.tar", &corrupt);
     bench.put("zeros.tar", [0; 10240]);
-    bench.put("bomb.tar.zst", zst(&tar(&[file("zeros", &[1; 8 << 20])])));
+    bench.put(
+        "bomb.tar.zst",
+        zst(&tar(&[executable("zeros", &[1; 8 << 20])])),
+    );
     bench.put("bomb.tar.xz", xz(&vec![0; 64 << 20]));
 
     let archive = |name: &str, entries: &[Entry<'_>]| bench.put(name, tar(entries));
-    archive("up.tar", &[file("a/../../etc/passwd", b"x")]);
+    archive("up.tar", &[executable("a/../../etc/passwd", b"x")]);
     archive("up-only.tar", &[entry(b'5', "..", "")]);
     archive(
         "link-up.tar",
         &[
             entry(b'2', "out", "../../../../tmp"),
-            file("out/../../x", b"x"),
+            executable("out/../../x", b"x"),
         ],
     );
     archive(
@@ -43,10 +46,13 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         &[
             entry(b'2', "a", "/b"),
             entry(b'2', "b", "/a"),
-            file("a/x", b"x"),
+            executable("a/x", b"x"),
         ],
     );
-    archive("under-file.tar", &[file("a", b"x"), file("a/b", b"y")]);
+    archive(
+        "under-file.tar",
+        &[executable("a", b"x"), executable("a/b", b"y")],
+    );
     archive("hard-out.tar", &[entry(b'1', "h", "../../etc/passwd")]);
     archive("hard-none.tar", &[entry(b'1', "h", "not/there")]);
     archive(
@@ -59,21 +65,21 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         "long-name.tar",
         &[Entry {
             pax: &[("path", long.as_bytes())],
-            ..file("x", b"x")
+            ..executable("x", b"x")
         }],
     );
     archive(
         "latin1.tar",
         &[Entry {
             name: b"caf\xe9",
-            ..file("x", b"x")
+            ..executable("x", b"x")
         }],
     );
     archive(
         "nul.tar",
         &[Entry {
             pax: &named(b"a\0b"),
-            ..file("x", b"x")
+            ..executable("x", b"x")
         }],
     );
     let far = "t/".repeat(2048);
@@ -88,23 +94,26 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         "xattrs.tar",
         &[Entry {
             pax: &[("SCHILY.xattr.user.big", &[b'v'; 5000])],
-            ..file("x", b"x")
+            ..executable("x", b"x")
         }],
     );
-    archive("lost-found.tar", &[file("lost+found", b"x")]);
-    archive("dev-file.tar", &[file("dev", b"x"), file("app", b"x")]);
+    archive("lost-found.tar", &[executable("lost+found", b"x")]);
+    archive(
+        "dev-file.tar",
+        &[executable("dev", b"x"), executable("app", b"x")],
+    );
     archive(
         "huge.tar",
         &[Entry {
             pax: &[("size", b"9223372036854775807")],
-            ..file("x", b"x")
+            ..executable("x", b"x")
         }],
     );
     archive(
         "bad-pax.tar",
         &[Entry {
             pax: &[("uid", b"minus one")],
-            ..file("x", b"x")
+            ..executable("x", b"x")
         }],
     );
     archive("unknown.tar", &[entry(b'Z', "x", "")]);

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::AtomicBool;
-use testutils::{elf, file, kernel_deb, pe, tar};
+use testutils::{elf, executable, kernel_deb, pe, tar};
 
 /// Changes a file once the first block has been read.
 struct Meanwhile<'a> {
@@ -40,7 +40,10 @@ impl Scene {
         for (name, bytes) in [
             ("tree/app", elf(62, 2)),
             ("tree/big", noise.clone()),
-            ("app.tar", tar(&[file("app", b"x"), file("big", &noise)])),
+            (
+                "app.tar",
+                tar(&[executable("app", b"x"), executable("big", &noise)]),
+            ),
             ("kernel.deb", kernel_deb()),
             ("stub.efi", pe(0x8664, &[])),
         ] {

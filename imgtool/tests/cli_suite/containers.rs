@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, Case};
 use serde_json::{Value, json};
-use testutils::{Entry, elf, file, gz, hex_digest, tar};
+use testutils::{Entry, elf, executable, gz, hex_digest, tar};
 
 /// An image layout that can be spoiled.
 struct Layout {
@@ -23,7 +23,7 @@ fn blob(bytes: &[u8], kind: &str) -> Value {
 
 impl Layout {
     fn new() -> Layout {
-        let plain = tar(&[file("app", &elf(62, 2))]);
+        let plain = tar(&[executable("app", &elf(62, 2))]);
         Layout::with_layer(&plain, gz(&plain))
     }
 
@@ -81,7 +81,7 @@ impl Layout {
 
 /// What `docker save` writes, of one layer.
 fn docker(layer_path: &str, diff_id: &str) -> Vec<u8> {
-    let layer = tar(&[file("app", b"x")]);
+    let layer = tar(&[executable("app", b"x")]);
     let config = json!({
         "architecture": "amd64",
         "os": "linux",
@@ -91,9 +91,9 @@ fn docker(layer_path: &str, diff_id: &str) -> Vec<u8> {
     let manifest = json!([{ "Config": "c.json", "RepoTags": null, "Layers": [layer_path] }]);
     let (config, manifest) = (config.to_string(), manifest.to_string());
     tar(&[
-        file("l.tar", &layer),
-        file("c.json", config.as_bytes()),
-        file("manifest.json", manifest.as_bytes()),
+        executable("l.tar", &layer),
+        executable("c.json", config.as_bytes()),
+        executable("manifest.json", manifest.as_bytes()),
     ])
 }
 
@@ -143,22 +143,22 @@ pub(crate) fn cases(bench: &Bench) -> Vec<Case> {
         Entry {
             kind: b'2',
             link: b"/etc",
-            ..file("app", b"")
+            ..executable("app", b"")
         },
-        file("../x", b"x"),
+        executable("../x", b"x"),
     ]);
     Layout::with_layer(&escape, gz(&escape)).put(bench, "oci-escape", |_, bytes| Some(bytes));
 
     bench.put("docker.tar", docker("l.tar", &"0".repeat(64)));
-    let right = hex_digest(&tar(&[file("app", b"x")]));
+    let right = hex_digest(&tar(&[executable("app", b"x")]));
     bench.put("docker-none.tar", docker("missing/layer.tar", &right));
     bench.put("docker-up.tar", docker("../../etc/passwd", &right));
     bench.put(
         "docker-json.tar",
         tar(&[
-            file("l.tar", &tar(&[])),
-            file("c.json", b"nothing"),
-            file(
+            executable("l.tar", &tar(&[])),
+            executable("c.json", b"nothing"),
+            executable(
                 "manifest.json",
                 br#"[{"Config":"c.json","RepoTags":null,"Layers":["l.tar"]}]"#,
             ),

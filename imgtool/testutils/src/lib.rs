@@ -25,7 +25,7 @@ pub use elf::{dynamic_elf, elf};
 pub use host::{has, oracle, oracle_passes, scratch, skip};
 pub use kernel::{bz_image, kernel_module};
 pub use pe::{PeSample, pe};
-pub use tar::{Entry, checksum, cut_tar, entry, file, header, pax, tar};
+pub use tar::{Entry, checksum, cut_tar, entry, executable, file, header, pax, tar};
 
 use sha2::{Digest, Sha256};
 

@@ -44,11 +44,13 @@ impl PeSample {
         put(optional, &0x20b_u16.to_le_bytes());
         put(optional + 32, &le(512));
         put(optional + 36, &le(512));
-        let memory_end = self.sections.iter().map(|(_, at, len)| at + len).max();
-        put(
-            optional + 56,
-            &le(memory_end.unwrap_or(0x4000).next_multiple_of(0x1000)),
-        );
+        // Sections may claim what no address space has.
+        let ends = self
+            .sections
+            .iter()
+            .map(|(_, at, len)| at.saturating_add(*len));
+        let size_of_image = ends.max().unwrap_or(0x4000).saturating_add(0xfff) & !0xfff;
+        put(optional + 56, &le(size_of_image));
         put(optional + 60, &le(self.size_of_headers));
         put(optional + 64, &le(0xdead));
         put(optional + 68, &self.subsystem.to_le_bytes());

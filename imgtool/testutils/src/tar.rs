@@ -7,6 +7,8 @@ pub struct Entry<'a> {
     pub name: &'a [u8],
     /// `typeflag`: `b'0'` is a regular file.
     pub kind: u8,
+    /// The permissions.
+    pub mode: u16,
     /// `linkname`.
     pub link: &'a [u8],
     /// The content.
@@ -20,31 +22,36 @@ pub fn file<'a>(name: &'a str, body: &'a [u8]) -> Entry<'a> {
     Entry {
         name: name.as_bytes(),
         kind: b'0',
+        mode: 0o644,
         link: b"",
         body,
         pax: &[],
     }
 }
 
-/// An entry without content.
+/// A program.
+pub fn executable<'a>(name: &'a str, body: &'a [u8]) -> Entry<'a> {
+    Entry {
+        mode: 0o755,
+        ..file(name, body)
+    }
+}
+
+/// An entry without content, which everybody may search if it is a directory.
 pub fn entry<'a>(kind: u8, name: &'a str, link: &'a str) -> Entry<'a> {
     Entry {
         kind,
+        mode: if kind == b'5' { 0o755 } else { 0o644 },
         link: link.as_bytes(),
         ..file(name, b"")
     }
 }
 
-/// One header in ustar form: mode 0755 for directories, else 0644; owned by root.
+/// One header in ustar form, owned by root.
 pub fn header(entry: &Entry<'_>) -> [u8; 512] {
     let mut h = [0; 512];
     h[..entry.name.len()].copy_from_slice(entry.name);
-    let mode = if entry.kind == b'5' {
-        b"0000755\0"
-    } else {
-        b"0000644\0"
-    };
-    h[100..108].copy_from_slice(mode);
+    h[100..108].copy_from_slice(format!("{:07o}\0", entry.mode).as_bytes());
     h[108..116].copy_from_slice(b"0000000\0");
     h[116..124].copy_from_slice(b"0000000\0");
     h[124..136].copy_from_slice(format!("{:011o}\0", entry.body.len()).as_bytes());

@@ -42,12 +42,16 @@ pub enum EbsOperation {
 
 impl EbsOperation {
     /// The operation of this method and path; `None` if there is none. A slash at the end does not
-    /// matter.
+    /// matter, unless an empty name can stand behind it: that of a block, which is then refused.
     pub fn of(method: &Method, path: &str) -> Option<Self> {
         let path = path.strip_prefix('/').unwrap_or(path);
+        Self::of_segments(method, path)
+            .or_else(|| Self::of_segments(method, path.trim_end_matches('/')))
+    }
+
+    fn of_segments(method: &Method, path: &str) -> Option<Self> {
         // Decoded after the split: a slash in a name does not part it.
         let segments: Vec<String> = path
-            .trim_end_matches('/')
             .split('/')
             .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
             .collect();
