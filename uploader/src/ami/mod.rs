@@ -1,7 +1,7 @@
 //! What makes an AMI out of blocks, for an agent's requests and for the converter's own AMI alike.
 //!
-//! [`creation`] decides, and touches nothing; [`call`] makes its calls of EC2 and EBS, which are in
-//! [`snapshots`] and [`images`]. Blocks are put, and snapshots completed, by who drives it: a request's
+//! `creation` decides, and touches nothing; `call` makes its calls of EC2 and EBS, which are in
+//! `snapshots` and `images`. Blocks are put, and snapshots completed, by who drives it: a request's
 //! come from the vault, those of the converter's image from a file.
 
 mod call;
