@@ -2,10 +2,10 @@ export PATH := justfile_directory() / ".imgtool/tools/bin:" + env("PATH") + ":/u
 
 target := "x86_64-unknown-linux-gnu"
 
-# Of a folder of emulator-tests. Two workers, because most of what the suites do is waiting; what is
-# given to a recipe comes after, and wins.
+# Of a folder of emulator-tests. More workers than processors, because much of what the suites do is
+# waiting; what is given to a recipe comes after, and wins.
 pytest := "../../.imgtool/clients/bin/python -m pytest"
-workers := "--numprocesses 2 --dist loadgroup"
+workers := "--numprocesses 4 --dist loadgroup"
 
 # List the recipes
 default:
