@@ -2,10 +2,11 @@ export PATH := justfile_directory() / ".imgtool/tools/bin:" + env("PATH") + ":/u
 
 target := "x86_64-unknown-linux-gnu"
 
-# Of a folder of emulator-tests. More workers than processors, because much of what the suites do is
-# waiting; what is given to a recipe comes after, and wins.
+# Of a folder of emulator-tests. The clients' suite has a worker for each way in which LocalStack runs, the
+# flow's has more than there are processors, because much of what it does is waiting; what is given to a
+# recipe comes after, and wins.
 pytest := "../../.imgtool/clients/bin/python -m pytest"
-workers := "--numprocesses 4 --dist loadgroup"
+workers := "--dist loadgroup --numprocesses"
 
 # List the recipes
 default:
@@ -77,12 +78,12 @@ test-rust *ARGS: programs hello
 # there is an engine, in a container; arguments go to pytest
 test-clients *ARGS: programs hello
     .ci/setup --test
-    cd emulator-tests/clients && {{pytest}} {{workers}} --localstack both {{ARGS}}
+    cd emulator-tests/clients && {{pytest}} {{workers}} 2 --localstack both {{ARGS}}
 
 # The whole flow with the shipped programs on the emulator; arguments go to pytest
 test-flow *ARGS: programs hello
     .ci/setup --test
-    cd emulator-tests/flow && {{pytest}} {{workers}} {{ARGS}}
+    cd emulator-tests/flow && {{pytest}} {{workers}} 4 {{ARGS}}
 
 # Quick look while working: format, lints, unit tests
 check: lint
