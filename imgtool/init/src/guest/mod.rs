@@ -19,7 +19,6 @@ mod netlink;
 mod network;
 mod packet;
 mod power;
-mod primary;
 mod resolv;
 mod root;
 mod signals;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::devices::{Modules, list};
 use super::failure::{Context, Failure, Result};
 use super::gpt::{PRIMARY, Table};
-use super::primary;
+use super::grow;
 
 /// How long disks may take to appear.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -119,7 +119,7 @@ fn examine(sys: &Path, guid: &str) -> Result<Examined> {
         "the partition table of {} is damaged: restoring it from its backup",
         disk.display()
     );
-    let table = primary::restore_primary(&disk, table, sectors)?;
+    let table = grow::restore_primary(&disk, table, sectors)?;
     Ok(with_partition(sys, disk, sectors, table, index))
 }
 
